@@ -1,0 +1,1 @@
+//! `kms-plugin`: a KMS v2 plugin for kube-apiserver.

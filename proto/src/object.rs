@@ -1,0 +1,233 @@
+use prost::Message as _;
+
+use crate::{
+    DekSourceType, EncryptedDekSource, EncryptedDekSourceError, UnknownDekSourceType, wire,
+};
+
+/// What stands in etcd behind `k8s:enc:kms:v2:<provider>:`.
+///
+/// Decoding takes fields in any order, takes the last of duplicates and skips unknown fields, as
+/// protobuf does; encoding writes the fields in order, like kube-apiserver.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EncryptedObject {
+    encrypted_data: Vec<u8>,
+    dek_source: EncryptedDekSource,
+    dek_source_type: DekSourceType,
+}
+
+impl EncryptedObject {
+    /// Puts an object together.
+    ///
+    /// # Errors
+    /// [`EncryptedObjectError::NoData`] where `encrypted_data` is empty: kube-apiserver refuses
+    /// such a value.
+    pub fn new(
+        encrypted_data: Vec<u8>,
+        dek_source: EncryptedDekSource,
+        dek_source_type: DekSourceType,
+    ) -> Result<Self, EncryptedObjectError> {
+        if encrypted_data.is_empty() {
+            return Err(EncryptedObjectError::NoData);
+        }
+        Ok(Self {
+            encrypted_data,
+            dek_source,
+            dek_source_type,
+        })
+    }
+
+    /// Decodes and checks the bytes behind the prefix, with the rules of `ValidateEncryptedObject`
+    /// (`k8s.io/apiserver/pkg/storage/value/encrypt/envelope/kmsv2/envelope.go`).
+    ///
+    /// # Errors
+    /// What is malformed, or the rule that is broken.
+    pub fn decode(bytes: &[u8]) -> Result<Self, EncryptedObjectError> {
+        let wire::storage::EncryptedObject {
+            encrypted_data,
+            key_id,
+            encrypted_dek_source,
+            annotations,
+            encrypted_dek_source_type,
+        } = wire::storage::EncryptedObject::decode(bytes)
+            .map_err(EncryptedObjectError::Malformed)?;
+        let dek_source_type = encrypted_dek_source_type.try_into()?;
+        let dek_source = EncryptedDekSource::from_wire(encrypted_dek_source, &key_id, annotations)?;
+        Self::new(encrypted_data, dek_source, dek_source_type)
+    }
+
+    /// Appends the encoded object to `out`, which usually holds the prefix already.
+    pub fn encode(self, out: &mut Vec<u8>) {
+        let Self {
+            encrypted_data,
+            dek_source,
+            dek_source_type,
+        } = self;
+        let EncryptedDekSource {
+            ciphertext,
+            key_id,
+            annotations,
+        } = dek_source;
+        let message = wire::storage::EncryptedObject {
+            encrypted_data,
+            key_id: key_id.as_str().to_owned(),
+            encrypted_dek_source: ciphertext.as_bytes().to_vec(),
+            annotations: annotations.to_wire(),
+            encrypted_dek_source_type: dek_source_type.number(),
+        };
+        out.reserve(message.encoded_len());
+        message.encode_raw(out);
+    }
+
+    /// The encrypted value: its layout depends on [`Self::dek_source_type`].
+    pub fn encrypted_data(&self) -> &[u8] {
+        &self.encrypted_data
+    }
+
+    /// The wrapped DEK source.
+    pub fn dek_source(&self) -> &EncryptedDekSource {
+        &self.dek_source
+    }
+
+    /// What the unwrapped DEK source is.
+    pub fn dek_source_type(&self) -> DekSourceType {
+        self.dek_source_type
+    }
+}
+
+/// Why bytes are no stored object of KMS v2.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EncryptedObjectError {
+    /// No encrypted data.
+    #[error("the encrypted data is empty")]
+    NoData,
+    /// No protobuf, or a field of the wrong type.
+    #[error("the stored object cannot be decoded")]
+    Malformed(#[source] prost::DecodeError),
+    /// The wrapped DEK source breaks a rule.
+    #[error(transparent)]
+    DekSource(#[from] EncryptedDekSourceError),
+    /// A type of DEK source from the future.
+    #[error(transparent)]
+    DekSourceType(#[from] UnknownDekSourceType),
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::Annotations;
+
+    /// The bytes behind the prefix of the annotated value in the specification of the stored
+    /// format: empty plaintext, type 1.
+    const GOLDEN: &str = "0a3c0cc5552c15e2115909fcf46fa64222284121acc5b147f576ddc0b1448aa24ace48824584bd3461b14a176eb3\
+                          ec0f59fc13f346a0d092c373fd50b22712056b65792d371a2c76746c6f39547375412f724f4d39797566354b5a71\
+                          3273506230524f6e4d2b7554317a4e5a382f597374383d2801";
+
+    #[test]
+    fn a_value_of_kube_apiserver_decodes_and_encodes_to_the_same_bytes() {
+        let bytes = hex::decode(GOLDEN).unwrap();
+        let object = EncryptedObject::decode(&bytes).unwrap();
+        assert_eq!(object.encrypted_data().len(), 60);
+        assert_eq!(object.dek_source().key_id.as_str(), "key-7");
+        assert_eq!(
+            object.dek_source().ciphertext.as_bytes(),
+            b"vtlo9TsuA/rOM9yuf5KZq2sPb0ROnM+uT1zNZ8/Yst8=".as_slice()
+        );
+        assert_eq!(
+            object.dek_source_type(),
+            DekSourceType::HkdfSha256XnonceAesGcmSeed
+        );
+        let mut again = Vec::new();
+        object.encode(&mut again);
+        assert_eq!(again, bytes);
+    }
+
+    #[test]
+    fn any_order_of_fields_and_unknown_fields_are_accepted() {
+        let mut bytes = hex::decode("280112056b65792d37").unwrap();
+        bytes.extend(hex::decode("1a0101").unwrap());
+        bytes.extend(hex::decode("0a0102").unwrap());
+        bytes.extend(hex::decode("ba3e0103").unwrap());
+        let object = EncryptedObject::decode(&bytes).unwrap();
+        assert_eq!(object.encrypted_data(), [2]);
+        assert_eq!(object.dek_source().key_id.as_str(), "key-7");
+    }
+
+    #[test]
+    fn every_rule_of_the_apiserver_is_checked() {
+        let message = wire::storage::EncryptedObject {
+            encrypted_data: vec![1],
+            key_id: "k".into(),
+            encrypted_dek_source: vec![1],
+            annotations: [("a.b".to_owned(), vec![])].into(),
+            encrypted_dek_source_type: 1,
+        };
+        let decode = |change: &dyn Fn(&mut wire::storage::EncryptedObject)| {
+            let mut changed = message.clone();
+            change(&mut changed);
+            EncryptedObject::decode(&changed.encode_to_vec())
+                .map(drop)
+                .map_err(|error| error.to_string())
+        };
+        assert_eq!(decode(&|_| ()), Ok(()));
+        type Change = fn(&mut wire::storage::EncryptedObject);
+        let cases: [(Change, &str); 6] = [
+            (|m| m.encrypted_data.clear(), "the encrypted data is empty"),
+            (|m| m.key_id.clear(), "the key id is empty"),
+            (
+                |m| m.key_id = "k".repeat(1025),
+                "the key id has 1025 bytes, more than the 1024 that kube-apiserver accepts",
+            ),
+            (
+                |m| m.encrypted_dek_source.clear(),
+                "the encrypted DEK source is empty",
+            ),
+            (
+                |m| m.encrypted_dek_source_type = 2,
+                "unknown encryptedDEKSourceType: 2",
+            ),
+            (
+                |m| drop(m.annotations.insert("nodots".into(), vec![])),
+                "the annotation key \"nodots\" is no fully qualified domain name, such as kek.example.com",
+            ),
+        ];
+        for (change, error) in cases {
+            assert_eq!(decode(&change), Err(error.to_owned()));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn decode_is_the_inverse_of_encode(
+            data in proptest::collection::vec(any::<u8>(), 1..300),
+            key_id in ".{1,100}",
+            ciphertext in proptest::collection::vec(any::<u8>(), 1..=1024),
+            annotations in proptest::collection::btree_map("[a-z]{1,9}\\.[a-z]{1,9}", proptest::collection::vec(any::<u8>(), 0..50), 0..5),
+            seed in any::<bool>(),
+        ) {
+            let kind = if seed { DekSourceType::HkdfSha256XnonceAesGcmSeed } else { DekSourceType::AesGcmKey };
+            let source = EncryptedDekSource {
+                ciphertext: ciphertext.try_into().unwrap(),
+                key_id: key_id.parse().unwrap(),
+                annotations: Annotations::new(annotations).unwrap(),
+            };
+            let object = EncryptedObject::new(data, source, kind).unwrap();
+            let mut bytes = Vec::new();
+            object.clone().encode(&mut bytes);
+            prop_assert_eq!(EncryptedObject::decode(&bytes).unwrap(), object);
+        }
+
+        #[test]
+        fn random_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = EncryptedObject::decode(&bytes);
+        }
+
+        #[test]
+        fn truncated_objects_never_panic(len in 0_usize..150) {
+            let bytes = hex::decode(GOLDEN).unwrap();
+            let _ = EncryptedObject::decode(&bytes[..len.min(bytes.len())]);
+        }
+    }
+}
