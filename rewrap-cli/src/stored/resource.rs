@@ -1,6 +1,15 @@
-//! Resources, as an EncryptionConfiguration names them.
+//! Resources, as an EncryptionConfiguration names them, and where their objects lie in etcd.
 
 use std::{convert::Infallible, fmt, str::FromStr};
+
+mod built_in;
+mod crds;
+mod location;
+mod prefix;
+
+pub use crds::{Crds, NotACrd, Scope};
+pub use location::{Location, ObjectKey, Untouchable};
+pub use prefix::EtcdPrefix;
 
 /// A resource and its API group: `secrets`, `deployments.apps`, `pandas.awesome.bears.com`.
 ///

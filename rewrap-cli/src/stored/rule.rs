@@ -2,7 +2,20 @@
 
 use std::{fmt, sync::Arc};
 
+use kms_proto::KeyId;
 use zeroize::Zeroizing;
+
+use crate::stored::dek::DekRef;
+
+mod classify;
+mod open;
+mod seal;
+mod state;
+
+pub use classify::Class;
+pub use open::{Attempt, OpenError, Opened};
+pub use seal::SealError;
+pub use state::{CurrentKey, CurrentKeys, Reason, Reasons, State};
 
 /// The ordered transformers that kube-apiserver uses for one resource.
 ///
@@ -33,6 +46,19 @@ impl Rule {
         &self.providers
     }
 
+    /// What new values are written with: the first provider with its first key.
+    pub fn writes_with(&self) -> (ProviderKind, Option<&Arc<str>>) {
+        let provider = &self.providers[0];
+        let name = match provider {
+            Provider::Identity => None,
+            Provider::AesCbc(keys) | Provider::AesGcm(keys) | Provider::Secretbox(keys) => {
+                keys.first().map(|key| &key.name)
+            }
+            Provider::KmsV1(name) | Provider::KmsV2(name) => Some(name),
+        };
+        (provider.kind(), name)
+    }
+
     /// The same rule with more providers behind: what kube-apiserver makes of a second entry that
     /// names the same resource.
     pub fn extend(&mut self, providers: impl IntoIterator<Item = Provider>) {
@@ -55,6 +81,93 @@ pub enum Provider {
     KmsV1(KmsName),
     /// A KMS v2 envelope.
     KmsV2(KmsName),
+}
+
+impl Provider {
+    /// Which transformer it is.
+    pub fn kind(&self) -> ProviderKind {
+        match self {
+            Self::Identity => ProviderKind::Identity,
+            Self::AesCbc(_) => ProviderKind::AesCbc,
+            Self::AesGcm(_) => ProviderKind::AesGcm,
+            Self::Secretbox(_) => ProviderKind::Secretbox,
+            Self::KmsV1(_) => ProviderKind::KmsV1,
+            Self::KmsV2(_) => ProviderKind::KmsV2,
+        }
+    }
+}
+
+/// The transformers of Kubernetes, as reports name them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ProviderKind {
+    /// `aescbc`
+    AesCbc,
+    /// `aesgcm`
+    AesGcm,
+    /// `identity`
+    Identity,
+    /// `kms-v1`
+    KmsV1,
+    /// `kms-v2`
+    KmsV2,
+    /// `secretbox`
+    Secretbox,
+}
+
+impl ProviderKind {
+    /// The name in reports.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::AesCbc => "aescbc",
+            Self::AesGcm => "aesgcm",
+            Self::Identity => "identity",
+            Self::KmsV1 => "kms-v1",
+            Self::KmsV2 => "kms-v2",
+            Self::Secretbox => "secretbox",
+        }
+    }
+
+    /// What every value of the transformer begins with; a name and `:` follow, except for plain
+    /// text.
+    fn prefix(self) -> &'static str {
+        match self {
+            Self::AesCbc => "k8s:enc:aescbc:v1:",
+            Self::AesGcm => "k8s:enc:aesgcm:v1:",
+            Self::Identity => "",
+            Self::KmsV1 => "k8s:enc:kms:v1:",
+            Self::KmsV2 => "k8s:enc:kms:v2:",
+            Self::Secretbox => "k8s:enc:secretbox:v1:",
+        }
+    }
+}
+
+impl fmt::Display for ProviderKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Who wrote a stored value.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct WrittenWith {
+    /// The transformer.
+    pub provider: ProviderKind,
+    /// The name of the key or of the KMS provider; none for plain text.
+    pub key: Option<Arc<str>>,
+    /// The wrapped DEK source of a KMS envelope.
+    pub dek: Option<DekRef>,
+}
+
+impl WrittenWith {
+    /// The KEK version of a KMS v2 envelope.
+    pub fn key_id(&self) -> Option<&KeyId> {
+        self.dek.as_ref()?.key_id()
+    }
+}
+
+/// What stands behind `name` and `:`, where the value begins so.
+fn strip_name<'a>(value: &'a [u8], name: &str) -> Option<&'a [u8]> {
+    value.strip_prefix(name.as_bytes())?.strip_prefix(b":")
 }
 
 /// The name of a KMS provider: part of every value it protects, and unique among its version.
@@ -96,3 +209,6 @@ impl fmt::Debug for NamedKey {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,129 @@
+//! DEK sources: what must be unwrapped before a value can be opened, what is known so far, and what
+//! new values are sealed with.
+
+use std::fmt;
+
+use kms_proto::{DekSource, DekSourceType, EncryptedDekSource, EncryptedObject, KeyId};
+
+use crate::stored::{chain::Chain, rule::KmsName};
+
+mod write;
+
+pub use write::{FreshDekSource, WriteDek};
+
+/// A wrapped DEK source of a stored value, with the provider that can unwrap it.
+///
+/// Equal exactly where kube-apiserver's cache has one entry: everything that is asked of the plugin
+/// is part of it (`generateCacheKey`,
+/// `k8s.io/apiserver/pkg/storage/value/encrypt/envelope/kmsv2/envelope.go`). Nothing in it is
+/// secret.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum DekRef {
+    /// Of a KMS v1 envelope: one DEK for every value.
+    V1 {
+        /// The provider's name.
+        provider: KmsName,
+        /// What the plugin made of the DEK; up to 65,535 bytes.
+        cipher: Box<[u8]>,
+    },
+    /// Of a KMS v2 envelope: shared by all values that one apiserver writes under one key id.
+    V2 {
+        /// The provider's name.
+        provider: KmsName,
+        /// What the DEK source is when unwrapped.
+        kind: DekSourceType,
+        /// What the plugin is asked to unwrap.
+        source: EncryptedDekSource,
+    },
+}
+
+impl DekRef {
+    pub(in crate::stored) fn v1(provider: &KmsName, cipher: &[u8]) -> Self {
+        Self::V1 {
+            provider: provider.clone(),
+            cipher: cipher.into(),
+        }
+    }
+
+    pub(in crate::stored) fn v2(provider: &KmsName, object: &EncryptedObject) -> Self {
+        Self::V2 {
+            provider: provider.clone(),
+            kind: object.dek_source_type(),
+            source: object.dek_source().clone(),
+        }
+    }
+
+    /// The provider that can unwrap it.
+    pub fn provider(&self) -> &KmsName {
+        match self {
+            Self::V1 { provider, .. } | Self::V2 { provider, .. } => provider,
+        }
+    }
+
+    /// The KEK version that wrapped it; KMS v1 does not say.
+    pub fn key_id(&self) -> Option<&KeyId> {
+        match self {
+            Self::V1 { .. } => None,
+            Self::V2 { source, .. } => Some(&source.key_id),
+        }
+    }
+}
+
+/// The DEK sources known so far.
+///
+/// Failures are known too: opening a value goes on with the next provider after one, as
+/// kube-apiserver does, and asks nobody twice.
+pub trait DekSources {
+    /// The unwrapped DEK source, or why it cannot be unwrapped. `None`: nobody has asked yet.
+    fn get(&self, dek: &DekRef) -> Option<Result<&DekSource, &UnwrapError>>;
+}
+
+impl<T: DekSources + ?Sized> DekSources for &T {
+    fn get(&self, dek: &DekRef) -> Option<Result<&DekSource, &UnwrapError>> {
+        (**self).get(dek)
+    }
+}
+
+/// Why a DEK source cannot be unwrapped: the text of the KMS client's error, remembered for every
+/// value that needs it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct UnwrapError(Box<str>);
+
+impl UnwrapError {
+    /// Keeps the text of an error and of all its sources.
+    pub fn new(error: &dyn std::error::Error) -> Self {
+        Self(Chain(error).to_string().into())
+    }
+}
+
+/// An answer, or the DEK source that must be unwrapped first.
+///
+/// Whoever gets a need unwraps it, remembers the outcome in a [`DekSources`] and asks again; one
+/// value has at most as many needs as its rule has KMS providers.
+#[must_use]
+pub enum Step<T> {
+    /// The answer.
+    Done(T),
+    /// Unwrap this, then ask again.
+    Need(DekRef),
+}
+
+impl<T> fmt::Debug for Step<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Done(_) => f.debug_tuple("Done").finish_non_exhaustive(),
+            Self::Need(dek) => f.debug_tuple("Need").field(dek).finish(),
+        }
+    }
+}
+
+impl<T> Step<T> {
+    /// Applies a function to the answer.
+    pub fn map<U>(self, f: impl FnOnce(T) -> U) -> Step<U> {
+        match self {
+            Self::Done(answer) => Step::Done(f(answer)),
+            Self::Need(dek) => Step::Need(dek),
+        }
+    }
+}

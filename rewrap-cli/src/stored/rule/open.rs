@@ -1,0 +1,320 @@
+use std::{fmt, sync::Arc};
+
+use kms_proto::EncryptedObject;
+
+use super::{
+    CurrentKeys, KmsName, NamedKey, Provider, ProviderKind, Reason, Reasons, Rule, State,
+    WrittenWith, strip_name,
+};
+use crate::stored::{
+    chain::Chain,
+    dek::{DekRef, DekSources, Step},
+    object::{self, NotAnObject},
+    transformer::{
+        OpenCause, Plaintext, aes_cbc, aes_gcm::GcmKey, identity, kms_v1, kms_v2, secretbox,
+    },
+};
+
+/// An opened value.
+#[derive(Debug)]
+pub struct Opened {
+    /// The object as kube-apiserver serialised it.
+    pub plaintext: Plaintext,
+    /// Who wrote it.
+    pub written_with: WrittenWith,
+    /// What it is, compared with what the rule would write.
+    pub state: State,
+}
+
+impl Rule {
+    /// Opens a stored value as kube-apiserver does: every provider whose prefix the value has, in
+    /// order, and within it every key whose name follows; the first that succeeds counts, and an
+    /// error only means that the next one is tried.
+    ///
+    /// One thing is judged more strictly. AES-CBC is not authenticated: a wrong key passes once in
+    /// 256 times, and kube-apiserver returns the garbage. Here such a result counts only if it is a
+    /// Kubernetes object of this etcd key; otherwise the attempt has failed.
+    ///
+    /// `path` is the whole etcd key as kube-apiserver knows it: it is authenticated. `current`
+    /// decides whether a KMS v2 value is stale.
+    ///
+    /// # Errors
+    /// The cause of every attempt, or that no prefix matched.
+    pub fn open(
+        &self,
+        path: &[u8],
+        value: &[u8],
+        current: &CurrentKeys,
+        deks: &impl DekSources,
+    ) -> Step<Result<Opened, OpenError>> {
+        self.open_if(path, value, current, deks, |plaintext| {
+            object::identify_at(plaintext, path).map(drop)
+        })
+    }
+
+    /// [`Self::open`] with another judgement of what AES-CBC yields.
+    pub(super) fn open_if(
+        &self,
+        path: &[u8],
+        value: &[u8],
+        current: &CurrentKeys,
+        deks: &impl DekSources,
+        accept: impl Fn(&[u8]) -> Result<(), NotAnObject>,
+    ) -> Step<Result<Opened, OpenError>> {
+        let mut attempts = Vec::new();
+        for (index, provider) in self.providers.iter().enumerate() {
+            let kind = provider.kind();
+            let Some(body) = value.strip_prefix(kind.prefix().as_bytes()) else {
+                continue;
+            };
+            let found = match provider {
+                // Its error is forgotten: the value may be anybody's.
+                Provider::Identity => identity::open(body).ok().map(Found::plain),
+                Provider::AesCbc(keys) => {
+                    with_keys(kind, keys, body, &mut attempts, |key, body| {
+                        aes_cbc::open(key, body, &accept)
+                    })
+                }
+                Provider::AesGcm(keys) => {
+                    with_keys(kind, keys, body, &mut attempts, |key, body| {
+                        GcmKey::new(key)
+                            .ok_or(OpenCause::KeyLength(key.len()))?
+                            .open(path, body)
+                    })
+                }
+                Provider::Secretbox(keys) => {
+                    with_keys(kind, keys, body, &mut attempts, secretbox::open)
+                }
+                Provider::KmsV1(name) | Provider::KmsV2(name) => {
+                    let Some(body) = strip_name(body, name) else {
+                        continue;
+                    };
+                    let step = if kind == ProviderKind::KmsV1 {
+                        with_kms_v1(name, path, body, deks, &accept)
+                    } else {
+                        with_kms_v2(name, path, body, current, deks)
+                    };
+                    match step {
+                        Ok(Step::Need(dek)) => return Step::Need(dek),
+                        Ok(Step::Done(found)) => Some(found),
+                        Err(cause) => {
+                            attempts.push(Attempt::new(kind, Some(name), cause));
+                            None
+                        }
+                    }
+                }
+            };
+            if let Some(found) = found {
+                return Step::Done(Ok(found.by(kind, index)));
+            }
+        }
+        Step::Done(Err(self.failure(attempts)))
+    }
+
+    pub(super) fn failure(&self, attempts: Vec<Attempt>) -> OpenError {
+        if !attempts.is_empty() {
+            return OpenError::Attempts(attempts);
+        }
+        match self.providers[..] {
+            [Provider::Identity] => OpenError::Encrypted,
+            _ => OpenError::NoMatchingPrefix,
+        }
+    }
+}
+
+/// Tries every key whose name the body begins with.
+fn with_keys(
+    kind: ProviderKind,
+    keys: &[NamedKey],
+    body: &[u8],
+    attempts: &mut Vec<Attempt>,
+    open: impl Fn(&[u8], &[u8]) -> Result<Plaintext, OpenCause>,
+) -> Option<Found> {
+    let mut matching = 0;
+    for (index, key) in keys.iter().enumerate() {
+        let Some(body) = strip_name(body, &key.name) else {
+            continue;
+        };
+        matching += 1;
+        match open(key.expose(), body) {
+            Ok(plaintext) => {
+                let mut reasons = Reasons::default();
+                reasons.add_if(index != 0, Reason::Key);
+                return Some(Found {
+                    plaintext,
+                    key: Some(key.name.clone()),
+                    dek: None,
+                    reasons,
+                    knowable: true,
+                });
+            }
+            Err(cause) => attempts.push(Attempt::new(kind, Some(&key.name), cause)),
+        }
+    }
+    if matching == 0 {
+        attempts.push(Attempt::no_matching_key(kind));
+    }
+    None
+}
+
+fn with_kms_v1(
+    name: &KmsName,
+    path: &[u8],
+    body: &[u8],
+    deks: &impl DekSources,
+    accept: impl Fn(&[u8]) -> Result<(), NotAnObject>,
+) -> Result<Step<Found>, OpenCause> {
+    let (cipher, payload) = kms_v1::split(body)?;
+    let dek = DekRef::v1(name, cipher);
+    let Some(known) = deks.get(&dek) else {
+        return Ok(Step::Need(dek));
+    };
+    let source = known.map_err(|error| OpenCause::Unwrap(error.clone()))?;
+    let kms_v1::Opened { plaintext, legacy } = kms_v1::open(source, path, payload, accept)?;
+    let mut reasons = Reasons::default();
+    reasons.add_if(legacy, Reason::LegacyPayload);
+    Ok(Step::Done(Found {
+        plaintext,
+        key: Some(name.clone()),
+        dek: Some(dek),
+        reasons,
+        knowable: false,
+    }))
+}
+
+fn with_kms_v2(
+    name: &KmsName,
+    path: &[u8],
+    body: &[u8],
+    current: &CurrentKeys,
+    deks: &impl DekSources,
+) -> Result<Step<Found>, OpenCause> {
+    let object = EncryptedObject::decode(body).map_err(OpenCause::Envelope)?;
+    let dek = DekRef::v2(name, &object);
+    let Some(known) = deks.get(&dek) else {
+        return Ok(Step::Need(dek));
+    };
+    let source = known.map_err(|error| OpenCause::Unwrap(error.clone()))?;
+    let plaintext = kms_v2::open(
+        source,
+        object.dek_source_type(),
+        path,
+        object.encrypted_data(),
+    )?;
+    let (reasons, knowable) = current.judge(&dek);
+    Ok(Step::Done(Found {
+        plaintext,
+        key: Some(name.clone()),
+        dek: Some(dek),
+        reasons,
+        knowable,
+    }))
+}
+
+/// A success, before it is known which provider of the rule it was.
+struct Found {
+    plaintext: Plaintext,
+    key: Option<Arc<str>>,
+    dek: Option<DekRef>,
+    reasons: Reasons,
+    knowable: bool,
+}
+
+impl Found {
+    fn plain(plaintext: Plaintext) -> Self {
+        Self {
+            plaintext,
+            key: None,
+            dek: None,
+            reasons: Reasons::default(),
+            knowable: true,
+        }
+    }
+
+    fn by(self, provider: ProviderKind, index: usize) -> Opened {
+        let Self {
+            plaintext,
+            key,
+            dek,
+            reasons,
+            knowable,
+        } = self;
+        Opened {
+            plaintext,
+            written_with: WrittenWith { provider, key, dek },
+            state: State::of(provider, index, reasons, knowable),
+        }
+    }
+}
+
+/// Why no provider of the rule opens a value. Its text holds every cause, and nothing secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// Every provider and key that was tried, in order; never empty.
+    Attempts(Vec<Attempt>),
+    /// The value is encrypted, but its resource only knows plain text.
+    Encrypted,
+    /// No provider of the rule has the value's prefix.
+    NoMatchingPrefix,
+}
+
+impl std::error::Error for OpenError {}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Attempts(attempts) => match &attempts[..] {
+                [attempt] => write!(f, "{attempt}"),
+                attempts => {
+                    for (index, attempt) in attempts.iter().enumerate() {
+                        f.write_str(if index == 0 { "[" } else { ", " })?;
+                        write!(f, "{attempt}")?;
+                    }
+                    f.write_str("]")
+                }
+            },
+            Self::Encrypted => write!(f, "{}", OpenCause::Encrypted),
+            Self::NoMatchingPrefix => f.write_str("no matching prefix found"),
+        }
+    }
+}
+
+/// One provider and key that could not open a value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attempt {
+    /// The transformer.
+    pub provider: ProviderKind,
+    /// The name of the key or of the KMS provider; none where no key has the name in the value.
+    pub key: Option<Arc<str>>,
+    /// Why it failed.
+    pub cause: OpenCause,
+}
+
+impl Attempt {
+    pub(super) fn no_matching_key(provider: ProviderKind) -> Self {
+        let transformer = match provider {
+            ProviderKind::Secretbox => "Secretbox",
+            _ => "AES",
+        };
+        Self::new(provider, None, OpenCause::NoMatchingKey(transformer))
+    }
+
+    pub(super) fn new(provider: ProviderKind, key: Option<&Arc<str>>, cause: OpenCause) -> Self {
+        Self {
+            provider,
+            key: key.cloned(),
+            cause,
+        }
+    }
+}
+
+impl fmt::Display for Attempt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.provider)?;
+        if let Some(key) = &self.key {
+            write!(f, " {key:?}")?;
+        }
+        write!(f, ": {}", Chain(&self.cause))
+    }
+}

@@ -1,0 +1,58 @@
+//! The KMS v1 envelope: `length (2, big-endian) || encrypted DEK || payload`. Kubernetes 1.25 and
+//! newer write AES-GCM payloads, older ones AES-CBC.
+
+use kms_proto::DekSource;
+
+use super::{OpenCause, Plaintext, aes_cbc, aes_gcm::GcmKey};
+use crate::stored::object::NotAnObject;
+
+/// An opened payload.
+pub(in crate::stored) struct Opened {
+    pub(in crate::stored) plaintext: Plaintext,
+    /// Written as AES-CBC by Kubernetes 1.24 or older.
+    pub(in crate::stored) legacy: bool,
+}
+
+/// Splits a body into the encrypted DEK and the payload.
+pub(in crate::stored) fn split(body: &[u8]) -> Result<(&[u8], &[u8]), OpenCause> {
+    let too_short = |least| OpenCause::TooShort {
+        len: body.len(),
+        least,
+    };
+    let Some((len, rest)) = body.split_first_chunk() else {
+        return Err(too_short(size_of::<u16>()));
+    };
+    let len = usize::from(u16::from_be_bytes(*len));
+    rest.split_at_checked(len)
+        .ok_or_else(|| too_short(size_of::<u16>() + len))
+}
+
+/// Opens a payload as AES-GCM, then as AES-CBC, as kube-apiserver does.
+pub(in crate::stored) fn open(
+    dek: &DekSource,
+    path: &[u8],
+    payload: &[u8],
+    accept: impl Fn(&[u8]) -> Result<(), NotAnObject>,
+) -> Result<Opened, OpenCause> {
+    let dek = dek.expose();
+    let key = GcmKey::new(dek).ok_or(OpenCause::KeyLength(dek.len()))?;
+    let gcm = match key.open(path, payload) {
+        Ok(plaintext) => {
+            return Ok(Opened {
+                plaintext,
+                legacy: false,
+            });
+        }
+        Err(cause) => Box::new(cause),
+    };
+    match aes_cbc::open(dek, payload, accept) {
+        Ok(plaintext) => Ok(Opened {
+            plaintext,
+            legacy: true,
+        }),
+        Err(cause) => Err(OpenCause::Payload {
+            gcm,
+            cbc: Box::new(cause),
+        }),
+    }
+}
