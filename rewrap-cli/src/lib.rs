@@ -3,4 +3,5 @@
 //!
 //! Start with [`stored`]: what stored bytes mean.
 
+pub mod store;
 pub mod stored;
