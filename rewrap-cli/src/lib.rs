@@ -3,5 +3,6 @@
 //!
 //! Start with [`stored`]: what stored bytes mean.
 
+pub mod scan;
 pub mod store;
 pub mod stored;
