@@ -3,6 +3,7 @@
 //!
 //! Start with [`stored`]: what stored bytes mean.
 
+pub mod kms;
 pub mod scan;
 pub mod store;
 pub mod stored;

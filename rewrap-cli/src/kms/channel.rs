@@ -1,0 +1,87 @@
+use std::{error::Error, fmt::Write, time::Duration};
+
+use hyper_util::rt::TokioIo;
+use tokio::net::UnixStream;
+use tonic::{Response, Status, transport::Channel};
+
+use super::{Endpoint, KmsError, is_absence};
+
+/// One plugin's socket: a connection that is made at the first call and again after it broke.
+#[derive(Clone, Debug)]
+pub(super) struct Socket {
+    pub(super) endpoint: Endpoint,
+    timeout: Duration,
+    channel: Channel,
+}
+
+impl Socket {
+    pub(super) fn new(endpoint: Endpoint, timeout: Duration) -> Self {
+        let address = endpoint.address();
+        // The authority that kube-apiserver 1.32 and newer sends; a socket's path would be none.
+        let channel = tonic::transport::Endpoint::from_static("http://localhost")
+            .connect_with_connector_lazy(tower::service_fn(move |_| {
+                let address = address.clone();
+                async move { UnixStream::connect(address).await.map(TokioIo::new) }
+            }));
+        Self {
+            endpoint,
+            timeout,
+            channel,
+        }
+    }
+
+    /// One call, its connection included, within the timeout.
+    pub(super) async fn call<A, F>(
+        &self,
+        call: &'static str,
+        rpc: impl FnOnce(Channel) -> F,
+    ) -> Result<A, KmsError>
+    where
+        F: Future<Output = Result<Response<A>, Status>>,
+    {
+        match tokio::time::timeout(self.timeout, rpc(self.channel.clone())).await {
+            Ok(Ok(response)) => Ok(response.into_inner()),
+            Ok(Err(status)) => Err(self.error(call, &status)),
+            Err(_) => Err(KmsError::Timeout {
+                socket: self.endpoint.clone(),
+                call,
+                timeout: self.timeout,
+            }),
+        }
+    }
+
+    fn error(&self, call: &'static str, status: &Status) -> KmsError {
+        let socket = self.endpoint.clone();
+        match status.source() {
+            // A status with a source was made on this side of the socket.
+            Some(source) => KmsError::Unreachable {
+                socket,
+                cause: chain(source),
+            },
+            None if is_absence(status.code()) => KmsError::Unreachable {
+                socket,
+                cause: super::Excerpt::from(status.message()).to_string(),
+            },
+            None => KmsError::Refused {
+                socket,
+                call,
+                code: status.code(),
+                message: status.message().into(),
+            },
+        }
+    }
+}
+
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(error) = next {
+        let cause = error.to_string();
+        // Layers repeat each other's words.
+        if !text.ends_with(&cause) {
+            let _ = write!(text, ": {cause}");
+        }
+        next = error.source();
+    }
+    text
+}

@@ -1,0 +1,80 @@
+use std::{sync::Arc, time::Duration};
+
+use kms_proto::{
+    DekSource,
+    wire::v1beta1::{
+        DecryptRequest, VersionRequest, key_management_service_client::KeyManagementServiceClient,
+    },
+};
+use tokio::sync::OnceCell;
+
+use super::{Endpoint, KmsError, channel::Socket};
+
+/// The only version of KMS v1 there is, in requests and answers.
+const VERSION: &str = "v1beta1";
+
+/// A client of one KMS v1 plugin, for reading what it left in etcd. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct KmsV1Client {
+    socket: Socket,
+    /// Whether the plugin has said that it speaks [`VERSION`].
+    checked: Arc<OnceCell<()>>,
+}
+
+impl KmsV1Client {
+    /// A client that connects at its first call. `timeout` bounds each call, the connection included.
+    pub fn new(endpoint: Endpoint, timeout: Duration) -> Self {
+        Self {
+            socket: Socket::new(endpoint, timeout),
+            checked: Arc::default(),
+        }
+    }
+
+    /// Unwraps a DEK.
+    ///
+    /// # Errors
+    /// [`KmsError::Refused`] where the plugin cannot: one DEK is at fault, not the plugin.
+    /// [`KmsError::Version`] where it speaks another version; that is asked once, before the first
+    /// Decrypt, as kube-apiserver does
+    /// (`k8s.io/apiserver/pkg/storage/value/encrypt/envelope/grpc_service.go`).
+    pub async fn decrypt(&self, cipher: &[u8]) -> Result<DekSource, KmsError> {
+        self.checked
+            .get_or_try_init(|| self.check_version())
+            .await?;
+        let request = DecryptRequest {
+            version: VERSION.to_owned(),
+            cipher: cipher.to_vec(),
+        };
+        let mut answer = self
+            .socket
+            .call("Decrypt", |channel| async move {
+                KeyManagementServiceClient::new(channel)
+                    .decrypt(request)
+                    .await
+            })
+            .await?;
+        Ok(DekSource::new(std::mem::take(&mut answer.plain)))
+    }
+
+    async fn check_version(&self) -> Result<(), KmsError> {
+        let request = VersionRequest {
+            version: VERSION.to_owned(),
+        };
+        let answer = self
+            .socket
+            .call("Version", |channel| async move {
+                KeyManagementServiceClient::new(channel)
+                    .version(request)
+                    .await
+            })
+            .await?;
+        if answer.version == VERSION {
+            return Ok(());
+        }
+        Err(KmsError::Version {
+            socket: self.socket.endpoint.clone(),
+            version: answer.version.as_str().into(),
+            expected: VERSION,
+        })
+    }
+}
