@@ -98,3 +98,6 @@ pub enum NotAnObject {
     #[error("the protobuf is malformed")]
     Protobuf,
 }
+
+#[cfg(test)]
+mod tests;

@@ -52,26 +52,4 @@ impl fmt::Display for GroupResource {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn resources_are_cut_at_the_first_dot() {
-        for (text, resource, group) in [
-            ("secrets", "secrets", ""),
-            ("secrets.", "secrets", ""),
-            ("pandas.awesome.bears.com", "pandas", "awesome.bears.com"),
-            ("*.apps", "*", "apps"),
-            ("*.", "*", ""),
-            ("*.*", "*", "*"),
-        ] {
-            let Ok(parsed) = text.parse::<GroupResource>();
-            assert_eq!(parsed, GroupResource::new(resource, group));
-        }
-        assert_eq!(GroupResource::new("secrets", "").to_string(), "secrets");
-        assert_eq!(
-            GroupResource::new("deployments", "apps").to_string(),
-            "deployments.apps"
-        );
-    }
-}
+mod tests;

@@ -90,3 +90,6 @@ pub enum OpenCause {
         cbc: Box<Self>,
     },
 }
+
+#[cfg(test)]
+mod tests;

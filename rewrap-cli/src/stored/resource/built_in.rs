@@ -55,7 +55,7 @@ const fn at(path: &'static str, built_in: BuiltIn) -> BuiltIn {
 /// under which it is stored, which is the one an EncryptionConfiguration names
 /// (`test/integration/etcd/data.go` and
 /// `pkg/kubeapiserver/default_storage_factory_builder.go` of `kubernetes/kubernetes`).
-const ALL: &[BuiltIn] = &[
+pub(super) const ALL: &[BuiltIn] = &[
     namespaced("", "configmaps"),
     at("services/endpoints", namespaced("", "endpoints")),
     namespaced("", "events"),

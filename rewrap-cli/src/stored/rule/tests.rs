@@ -3,16 +3,21 @@
 use std::collections::HashMap;
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use kms_proto::DekSource;
+use kms_proto::{Annotations, DekSource, DekSourceType, EncryptedDekSource};
 use zeroize::Zeroizing;
 
 use super::*;
 use crate::stored::{
-    dek::{DekRef, DekSources, Step, UnwrapError},
-    object::NotAnObject,
+    dek::{DekRef, DekSources, FreshDekSource, Step, UnwrapError, WriteDek},
+    object::{self, NotAnObject},
 };
 
+mod altered;
 mod golden;
+mod order;
+mod round_trip;
+mod staleness;
+mod wrong_key;
 
 /// The outcomes of a plugin that "wraps" by base64, as Kubernetes' own test plugin does.
 #[derive(Default)]
@@ -41,6 +46,15 @@ impl Base64Plugin {
         assert!(self.known.insert(dek, outcome).is_none(), "asked twice");
     }
 
+    /// Opens as production does.
+    fn open(&mut self, rule: &Rule, path: &[u8], value: &[u8]) -> Result<Opened, OpenError> {
+        let current = CurrentKeys::default();
+        self.open_if(rule, path, value, &current, |plaintext| {
+            object::identify_at(plaintext, path).map(drop)
+        })
+    }
+
+    /// Opens with another judgement of what AES-CBC yields.
     fn open_if(
         &mut self,
         rule: &Rule,
@@ -60,6 +74,26 @@ impl Base64Plugin {
 
 fn key(name: &str, secret: &[u8]) -> NamedKey {
     NamedKey::new(name, Zeroizing::new(secret.to_vec()))
+}
+
+/// Where [`SECRET`] lies.
+const PATH: &[u8] = b"/registry/secrets/default/s";
+const SECRET: &[u8] =
+    br#"{"apiVersion":"v1","kind":"Secret","metadata":{"name":"s","namespace":"default"}}"#;
+
+/// What a plugin that wraps by base64 answers to a fresh DEK source.
+fn write_dek(provider: &str, kind: DekSourceType, key_id: &str) -> WriteDek {
+    let source = FreshDekSource::generate().unwrap();
+    let encrypted = EncryptedDekSource {
+        ciphertext: BASE64_STANDARD
+            .encode(source.expose())
+            .into_bytes()
+            .try_into()
+            .unwrap(),
+        key_id: key_id.parse().unwrap(),
+        annotations: Annotations::new([("a.example.io".to_owned(), vec![7])]).unwrap(),
+    };
+    WriteDek::new(provider.into(), kind, source, encrypted)
 }
 
 /// Takes any AES-CBC plaintext for right, as kube-apiserver does.
