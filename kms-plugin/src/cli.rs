@@ -1,0 +1,166 @@
+//! The command line.
+
+use std::{
+    ffi::OsString,
+    io::{self, Write},
+    path::PathBuf,
+    process::ExitCode,
+};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use tracing::level_filters::LevelFilter;
+
+use crate::{
+    check::{self, CheckError},
+    daemon::{self, ServeError},
+    load::chain,
+    log,
+    root::local::{self, KeyFileError},
+    status::{self, StatusError},
+};
+
+/// KMS v2 plugin for kube-apiserver.
+#[derive(Debug, Parser)]
+#[command(name = "kms-plugin", version, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// How log lines look.
+    #[arg(long, global = true, value_enum, default_value_t = log::Format::Text)]
+    log_format: log::Format,
+    /// The least severe lines to log: off, error, warn, info, debug or trace.
+    #[arg(long, global = true, default_value = "info")]
+    log_level: LevelFilter,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve kube-apiserver until SIGTERM or SIGINT; SIGHUP reloads the KEKs.
+    Serve {
+        /// The configuration file.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
+    /// Check the configuration, its files and their rights, and try every KEK.
+    Check {
+        /// The configuration file.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
+    /// Write a new random 256-bit key; an existing file is never touched.
+    Keygen {
+        /// The key file to make.
+        file: PathBuf,
+    },
+    /// Ask a running daemon how it is.
+    Status {
+        #[command(flatten)]
+        daemon: Daemon,
+        /// The form of the answer.
+        #[arg(short, long, value_enum, default_value_t = Output::Table)]
+        output: Output,
+    },
+}
+
+/// Which daemon is asked.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct Daemon {
+    /// Its socket.
+    #[arg(long, value_name = "PATH")]
+    socket: Option<PathBuf>,
+    /// Its configuration file.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+/// The form of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Output {
+    /// For people.
+    Table,
+    /// For programs.
+    Json,
+}
+
+/// Does what `arguments` say, the program's name first.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(answer) => {
+            // Nothing can be done if the terminal is gone.
+            let _ = answer.print();
+            return ExitCode::from(if answer.use_stderr() { 64 } else { 0 });
+        }
+    };
+    log::start(cli.log_format, cli.log_level);
+    match execute(cli.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "kms-plugin: {}", chain(&error));
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+fn execute(command: Command) -> Result<(), Error> {
+    match command {
+        Command::Serve { config } => Ok(daemon::serve(&config)?),
+        Command::Check { config } => print(&check::run(&config)?),
+        Command::Keygen { file } => {
+            local::generate(&file)?;
+            print(&format!("wrote a new 256-bit key to {}\n", file.display()))
+        }
+        Command::Status { daemon, output } => {
+            let Daemon { socket, config } = daemon;
+            let answer = status::ask(socket, config)?;
+            print(&match output {
+                Output::Table => answer.to_string(),
+                Output::Json => answer.to_json(),
+            })
+        }
+    }
+}
+
+fn print(text: &str) -> Result<(), Error> {
+    io::stdout()
+        .write_all(text.as_bytes())
+        .map_err(Error::Output)
+}
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+enum Error {
+    Check(#[from] CheckError),
+    Keygen(#[from] KeyFileError),
+    #[error("cannot write to standard output")]
+    Output(#[source] io::Error),
+    Serve(#[from] ServeError),
+    Status(#[from] StatusError),
+}
+
+impl Error {
+    /// 2 runtime error, 3 configuration refused, 4 cannot connect.
+    fn exit_code(&self) -> u8 {
+        match self {
+            Self::Serve(ServeError::Load(_) | ServeError::Probe(_))
+            | Self::Check(_)
+            | Self::Status(StatusError::Config(_)) => 3,
+            Self::Status(StatusError::Connect { .. }) => 4,
+            Self::Keygen(_) | Self::Output(_) | Self::Serve(_) | Self::Status(_) => 2,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}
