@@ -17,7 +17,7 @@ use tokio::{
     time::timeout,
 };
 use tonic::transport::Server;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use crate::{
     admin::Admin,
@@ -153,10 +153,10 @@ fn harden() {
         maximum: Some(0),
     };
     if let Err(error) = setrlimit(Resource::Core, no_core) {
-        warn!(%error, "cannot forbid core dumps");
+        debug!(%error, "cannot forbid core dumps");
     }
     if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
-        warn!(%error, "cannot forbid tracing of this process");
+        debug!(%error, "cannot forbid tracing of this process");
     }
 }
 

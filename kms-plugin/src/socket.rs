@@ -121,7 +121,7 @@ impl Drop for Bound {
 /// # Errors
 /// The directory is missing, belongs to somebody else, or others can write to it.
 pub fn check_directory(path: &Path) -> Result<(), BindError> {
-    let directory = path.parent().unwrap_or(Path::new("/"));
+    let directory = path.parent().unwrap_or_else(|| Path::new("/"));
     let metadata = match fs::metadata(directory) {
         Ok(metadata) if metadata.is_dir() => metadata,
         Ok(_) => return Err(BindError::NoDirectory(directory.to_owned())),
