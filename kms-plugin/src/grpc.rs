@@ -9,6 +9,7 @@ use kms_proto::{
         StatusResponse, key_management_service_server::KeyManagementService,
     },
 };
+use sha2::{Digest, Sha256};
 use tonic::{Request, Response, Status};
 use tracing::{debug, warn};
 
@@ -112,6 +113,7 @@ impl KeyManagementService for Kms {
             key_id,
             annotations,
         } = request.into_inner();
+        debug!(uid = shortened(&uid), dek_source = name(&ciphertext), "asked to unwrap");
         self.answer(Method::Decrypt, &uid, &key_id, async {
             let wrapped = EncryptedDekSource::from_wire(ciphertext, &key_id, annotations)?;
             let mut dek = self.service.decrypt(&wrapped).await?.into_inner();
@@ -152,6 +154,11 @@ impl From<Code> for tonic::Code {
             Code::InvalidArgument => Self::InvalidArgument,
         }
     }
+}
+
+/// A wrapped DEK source as `rewrap` lists it, so that a log and an inventory can be compared.
+fn name(ciphertext: &[u8]) -> String {
+    format!("sha256:{}", hex::encode(Sha256::digest(ciphertext)))
 }
 
 fn shortened(text: &str) -> String {
