@@ -1,0 +1,5 @@
+//! Where Go's standard library decides what a value in a file means.
+
+pub(crate) mod base64;
+pub(crate) mod duration;
+pub(crate) mod url;

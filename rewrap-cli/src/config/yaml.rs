@@ -1,0 +1,119 @@
+//! Files as the Kubernetes serializers read them: JSON if the first character is `{`, else YAML 1.1,
+//! of which only the first document counts, converted to JSON.
+//!
+//! The rules are those of `sigs.k8s.io/yaml` (a fork of go-yaml v2) and of
+//! `k8s.io/apimachinery/pkg/runtime/serializer/json`. Stricter in four points that no sensible file
+//! meets: nesting is limited to 100 levels instead of 10,000, a tag must not touch a comma, the
+//! `!!timestamp` tag is refused, and a key that is a number or a bool counts as its text when
+//! duplicates are looked for.
+
+mod compose;
+mod expand;
+mod json;
+mod resolve;
+mod text;
+
+use std::rc::Rc;
+
+use zeroize::Zeroizing;
+
+/// How deep values may nest, aliases followed.
+const MAX_DEPTH: usize = 100;
+
+/// Reads the first document of a file.
+///
+/// # Errors
+/// If the text is neither JSON nor YAML, or means something that JSON cannot say.
+pub(crate) fn parse(bytes: &[u8]) -> Result<Document, SyntaxError> {
+    if text::is_json(bytes) {
+        return json::parse(bytes);
+    }
+    expand::expand(&compose::compose(&text::decode(bytes)?)?)
+}
+
+/// A parsed document.
+#[derive(Debug)]
+pub(crate) struct Document {
+    pub(crate) root: Node,
+    /// The lines of keys that an earlier entry of the same mapping has already. Of two such entries
+    /// the later is kept if the document is YAML; both, in order, if it is JSON.
+    pub(crate) duplicates: Vec<u32>,
+}
+
+/// A value of JSON and the line, counted from 1, where it begins.
+#[derive(Debug)]
+pub(crate) struct Node {
+    pub(crate) line: u32,
+    pub(crate) value: Value,
+}
+
+/// A value as JSON has it; a number is kept as it would be written there.
+#[derive(Debug)]
+pub(crate) enum Value {
+    Null,
+    Bool,
+    Number(Text),
+    String(Text),
+    Sequence(Vec<Node>),
+    Mapping(Vec<(Text, Node)>),
+}
+
+/// A scalar: shared where an alias repeats it, wiped when dropped, never printed. Compared only as a
+/// key of a mapping.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub(crate) struct Text(Rc<Zeroizing<String>>);
+
+impl Text {
+    pub(crate) fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for Text {
+    fn from(text: String) -> Self {
+        Self(Rc::new(Zeroizing::new(text)))
+    }
+}
+
+impl std::hash::Hash for Text {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.expose().hash(state);
+    }
+}
+
+impl std::fmt::Debug for Text {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Text([REDACTED])")
+    }
+}
+
+/// Why a file is neither JSON nor YAML that JSON can express.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{problem}{}", Line(*line))]
+pub struct SyntaxError {
+    problem: &'static str,
+    /// 0 where it is not known.
+    line: u32,
+}
+
+impl SyntaxError {
+    fn new(problem: &'static str, line: u32) -> Self {
+        Self { problem, line }
+    }
+
+    /// The line, counted from 1, if it is known.
+    pub fn line(&self) -> Option<u32> {
+        (self.line != 0).then_some(self.line)
+    }
+}
+
+struct Line(u32);
+
+impl std::fmt::Display for Line {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            0 => Ok(()),
+            line => write!(f, " (line {line})"),
+        }
+    }
+}
