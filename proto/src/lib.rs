@@ -18,6 +18,7 @@ pub mod wire;
 
 mod annotations;
 mod dek;
+mod fields;
 mod key_id;
 mod object;
 mod prefix;

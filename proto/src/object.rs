@@ -1,28 +1,31 @@
 use prost::Message as _;
 
 use crate::{
-    DekSourceType, EncryptedDekSource, EncryptedDekSourceError, UnknownDekSourceType, wire,
+    DekSourceType, EncryptedDekSource, EncryptedDekSourceError, UnknownDekSourceType,
+    fields::{Field, Fields, Malformed},
+    wire,
 };
 
 /// What stands in etcd behind `k8s:enc:kms:v2:<provider>:`.
 ///
 /// Decoding takes fields in any order, takes the last of duplicates and skips unknown fields, as
-/// protobuf does; encoding writes the fields in order, like kube-apiserver.
+/// protobuf does, and borrows the encrypted data: every value of a store is decoded. Encoding
+/// writes the fields in order, like kube-apiserver.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EncryptedObject {
-    encrypted_data: Vec<u8>,
+pub struct EncryptedObject<'a> {
+    encrypted_data: &'a [u8],
     dek_source: EncryptedDekSource,
     dek_source_type: DekSourceType,
 }
 
-impl EncryptedObject {
+impl<'a> EncryptedObject<'a> {
     /// Puts an object together.
     ///
     /// # Errors
     /// [`EncryptedObjectError::NoData`] where `encrypted_data` is empty: kube-apiserver refuses
     /// such a value.
     pub fn new(
-        encrypted_data: Vec<u8>,
+        encrypted_data: &'a [u8],
         dek_source: EncryptedDekSource,
         dek_source_type: DekSourceType,
     ) -> Result<Self, EncryptedObjectError> {
@@ -41,17 +44,26 @@ impl EncryptedObject {
     ///
     /// # Errors
     /// What is malformed, or the rule that is broken.
-    pub fn decode(bytes: &[u8]) -> Result<Self, EncryptedObjectError> {
-        let wire::storage::EncryptedObject {
-            encrypted_data,
-            key_id,
-            encrypted_dek_source,
-            annotations,
-            encrypted_dek_source_type,
-        } = wire::storage::EncryptedObject::decode(bytes)
-            .map_err(EncryptedObjectError::Malformed)?;
-        let dek_source_type = encrypted_dek_source_type.try_into()?;
-        let dek_source = EncryptedDekSource::from_wire(encrypted_dek_source, &key_id, annotations)?;
+    pub fn decode(bytes: &'a [u8]) -> Result<Self, EncryptedObjectError> {
+        let mut encrypted_data: &[u8] = &[];
+        let mut key_id = "";
+        let mut ciphertext: &[u8] = &[];
+        let mut annotations = Vec::new();
+        let mut dek_source_type = 0;
+        for field in Fields::of(bytes) {
+            match field? {
+                (1, Field::Bytes(bytes)) => encrypted_data = bytes,
+                (2, Field::Bytes(bytes)) => key_id = text(bytes)?,
+                (3, Field::Bytes(bytes)) => ciphertext = bytes,
+                (4, Field::Bytes(bytes)) => annotations.push(annotation(bytes)?),
+                // Numbers that are too long for an enum are cut, as protobuf prescribes.
+                (5, Field::Varint(number)) => dek_source_type = number as i32,
+                (1..=5, _) => return Err(EncryptedObjectError::Malformed),
+                _ => {}
+            }
+        }
+        let dek_source_type = dek_source_type.try_into()?;
+        let dek_source = EncryptedDekSource::from_wire(ciphertext.to_vec(), key_id, annotations)?;
         Self::new(encrypted_data, dek_source, dek_source_type)
     }
 
@@ -68,7 +80,7 @@ impl EncryptedObject {
             annotations,
         } = dek_source;
         let message = wire::storage::EncryptedObject {
-            encrypted_data,
+            encrypted_data: encrypted_data.to_vec(),
             key_id: key_id.as_str().to_owned(),
             encrypted_dek_source: ciphertext.as_bytes().to_vec(),
             annotations: annotations.to_wire(),
@@ -79,8 +91,8 @@ impl EncryptedObject {
     }
 
     /// The encrypted value: its layout depends on [`Self::dek_source_type`].
-    pub fn encrypted_data(&self) -> &[u8] {
-        &self.encrypted_data
+    pub fn encrypted_data(&self) -> &'a [u8] {
+        self.encrypted_data
     }
 
     /// The wrapped DEK source.
@@ -88,10 +100,34 @@ impl EncryptedObject {
         &self.dek_source
     }
 
+    /// The wrapped DEK source, without the rest.
+    pub fn into_dek_source(self) -> EncryptedDekSource {
+        self.dek_source
+    }
+
     /// What the unwrapped DEK source is.
     pub fn dek_source_type(&self) -> DekSourceType {
         self.dek_source_type
     }
+}
+
+/// An entry of the map of annotations; both parts may be missing and are then empty.
+fn annotation(entry: &[u8]) -> Result<(String, Vec<u8>), Malformed> {
+    let mut key = "";
+    let mut value: &[u8] = &[];
+    for field in Fields::of(entry) {
+        match field? {
+            (1, Field::Bytes(bytes)) => key = text(bytes)?,
+            (2, Field::Bytes(bytes)) => value = bytes,
+            (1 | 2, _) => return Err(Malformed),
+            _ => {}
+        }
+    }
+    Ok((key.to_owned(), value.to_vec()))
+}
+
+fn text(bytes: &[u8]) -> Result<&str, Malformed> {
+    str::from_utf8(bytes).map_err(|_| Malformed)
 }
 
 /// Why bytes are no stored object of KMS v2.
@@ -103,13 +139,19 @@ pub enum EncryptedObjectError {
     NoData,
     /// No protobuf, or a field of the wrong type.
     #[error("the stored object cannot be decoded")]
-    Malformed(#[source] prost::DecodeError),
+    Malformed,
     /// The wrapped DEK source breaks a rule.
     #[error(transparent)]
     DekSource(#[from] EncryptedDekSourceError),
     /// A type of DEK source from the future.
     #[error(transparent)]
     DekSourceType(#[from] UnknownDekSourceType),
+}
+
+impl From<Malformed> for EncryptedObjectError {
+    fn from(Malformed: Malformed) -> Self {
+        Self::Malformed
+    }
 }
 
 #[cfg(test)]
@@ -213,10 +255,40 @@ mod tests {
                 key_id: key_id.parse().unwrap(),
                 annotations: Annotations::new(annotations).unwrap(),
             };
-            let object = EncryptedObject::new(data, source, kind).unwrap();
+            let object = EncryptedObject::new(&data, source, kind).unwrap();
             let mut bytes = Vec::new();
             object.clone().encode(&mut bytes);
             prop_assert_eq!(EncryptedObject::decode(&bytes).unwrap(), object);
+        }
+
+        /// The message library is the reference for what is accepted and what comes out.
+        #[test]
+        fn decode_agrees_with_the_message_library(
+            edits in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..3),
+            tail in proptest::collection::vec(any::<u8>(), 0..12),
+        ) {
+            let mut bytes = hex::decode(GOLDEN).unwrap();
+            bytes.extend(hex::decode("220a0a03612e62120378797a").unwrap());
+            for (at, byte) in edits {
+                let at = at.index(bytes.len());
+                bytes[at] = byte;
+            }
+            bytes.extend(tail);
+            let reference = wire::storage::EncryptedObject::decode(&bytes[..]);
+            let decoded = EncryptedObject::decode(&bytes);
+            match (reference, decoded) {
+                (Err(_), decoded) => prop_assert_eq!(decoded, Err(EncryptedObjectError::Malformed)),
+                (Ok(message), Ok(object)) => {
+                    prop_assert_eq!(object.encrypted_data(), message.encrypted_data);
+                    prop_assert_eq!(object.dek_source_type().number(), message.encrypted_dek_source_type);
+                    let source = object.into_dek_source();
+                    prop_assert_eq!(source.key_id.as_str(), message.key_id);
+                    prop_assert_eq!(source.ciphertext.as_bytes(), message.encrypted_dek_source);
+                    prop_assert_eq!(source.annotations.to_wire(), message.annotations);
+                }
+                // A rule is broken that the message library does not know.
+                (Ok(_), Err(error)) => prop_assert_ne!(error, EncryptedObjectError::Malformed),
+            }
         }
 
         #[test]

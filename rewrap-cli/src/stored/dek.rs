@@ -45,11 +45,11 @@ impl DekRef {
         }
     }
 
-    pub(in crate::stored) fn v2(provider: &KmsName, object: &EncryptedObject) -> Self {
+    pub(in crate::stored) fn v2(provider: &KmsName, object: EncryptedObject<'_>) -> Self {
         Self::V2 {
             provider: provider.clone(),
             kind: object.dek_source_type(),
-            source: object.dek_source().clone(),
+            source: object.into_dek_source(),
         }
     }
 

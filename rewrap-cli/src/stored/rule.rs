@@ -8,12 +8,14 @@ use zeroize::Zeroizing;
 use crate::stored::dek::DekRef;
 
 mod classify;
+mod error;
 mod open;
 mod seal;
 mod state;
 
 pub use classify::Class;
-pub use open::{Attempt, OpenError, Opened};
+pub use error::{Attempt, OpenError};
+pub use open::Opened;
 pub use seal::SealError;
 pub use state::{CurrentKey, CurrentKeys, Reason, Reasons, State};
 
@@ -165,11 +167,6 @@ impl WrittenWith {
     }
 }
 
-/// What stands behind `name` and `:`, where the value begins so.
-fn strip_name<'a>(value: &'a [u8], name: &str) -> Option<&'a [u8]> {
-    value.strip_prefix(name.as_bytes())?.strip_prefix(b":")
-}
-
 /// The name of a KMS provider: part of every value it protects, and unique among its version.
 pub type KmsName = Arc<str>;
 
@@ -208,6 +205,11 @@ impl fmt::Debug for NamedKey {
             .field("name", &self.name)
             .finish_non_exhaustive()
     }
+}
+
+/// What stands behind `name` and `:`, where the value begins so.
+fn strip_name<'a>(value: &'a [u8], name: &str) -> Option<&'a [u8]> {
+    value.strip_prefix(name.as_bytes())?.strip_prefix(b":")
 }
 
 #[cfg(test)]

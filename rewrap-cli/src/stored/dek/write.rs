@@ -115,7 +115,7 @@ impl WriteDek {
 fn tail(encrypted: EncryptedDekSource, kind: DekSourceType) -> Box<[u8]> {
     const FIRST_FIELD: [u8; 3] = [0x0a, 0x01, 0x00];
     let mut bytes = Vec::new();
-    EncryptedObject::new(vec![0], encrypted, kind)
+    EncryptedObject::new(&[0], encrypted, kind)
         .expect("one byte is not empty")
         .encode(&mut bytes);
     bytes[FIRST_FIELD.len()..].into()

@@ -1,12 +1,11 @@
 use proptest::prelude::*;
-use prost::encoding::{WireType, encode_key};
 
 use super::*;
 
 /// A field of a protobuf message: number, and bytes, text or a message.
-fn field(number: u32, content: impl AsRef<[u8]>) -> Vec<u8> {
-    let mut out = Vec::new();
-    encode_key(number, WireType::LengthDelimited, &mut out);
+fn field(number: u8, content: impl AsRef<[u8]>) -> Vec<u8> {
+    const LENGTH_DELIMITED: u8 = 2;
+    let mut out = vec![number << 3 | LENGTH_DELIMITED];
     prost::encode_length_delimiter(content.as_ref().len(), &mut out).unwrap();
     out.extend_from_slice(content.as_ref());
     out

@@ -123,7 +123,7 @@ impl Candidate<'_, '_> {
             ProviderKind::KmsV2 => {
                 let object =
                     EncryptedObject::decode(body).map_err(|e| fail(OpenCause::Envelope(e)))?;
-                dek = Some(DekRef::v2(name, &object));
+                dek = Some(DekRef::v2(name, object));
             }
             _ => {}
         }

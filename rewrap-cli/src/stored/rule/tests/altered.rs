@@ -47,14 +47,16 @@ fn opens(golden: &Golden, deks: &OneDek, path: &[u8], value: &[u8]) -> bool {
 
 /// The same message, differently encoded: unknown fields and the form of numbers mean nothing.
 fn is_same_envelope(golden: &Golden, value: &[u8]) -> bool {
-    let decode = |value: &[u8]| {
-        let Provider::KmsV2(name) = &golden.provider else {
-            return None;
-        };
-        let body = value.strip_prefix(ProviderKind::KmsV2.prefix().as_bytes())?;
-        EncryptedObject::decode(strip_name(body, name)?).ok()
+    let Provider::KmsV2(name) = &golden.provider else {
+        return false;
     };
-    decode(value).is_some_and(|object| Some(object) == decode(&golden.value))
+    let decode = |body| EncryptedObject::decode(strip_name(body, name)?).ok();
+    let prefix = ProviderKind::KmsV2.prefix().as_bytes();
+    let Some(body) = value.strip_prefix(prefix) else {
+        return false;
+    };
+    let original = golden.value.strip_prefix(prefix).and_then(decode);
+    decode(body).is_some_and(|object| Some(object) == original)
 }
 
 fn is_authenticated(golden: &Golden) -> bool {

@@ -169,3 +169,18 @@ fn a_plugin_that_is_asked_says_no_once_and_the_next_provider_is_tried() {
     assert_eq!(plugin.asked, 1);
     assert!(plugin.open(&rule, PATH, &value).is_ok());
 }
+
+#[test]
+fn the_prefixes_are_those_of_the_contract() {
+    use kms_proto::Prefix;
+
+    for (kind, prefix) in [
+        (ProviderKind::AesCbc, Prefix::AesCbc("n")),
+        (ProviderKind::AesGcm, Prefix::AesGcm("n")),
+        (ProviderKind::KmsV1, Prefix::KmsV1("n")),
+        (ProviderKind::KmsV2, Prefix::KmsV2("n")),
+        (ProviderKind::Secretbox, Prefix::Secretbox("n")),
+    ] {
+        assert_eq!(format!("{}n:", kind.prefix()), prefix.to_string());
+    }
+}
