@@ -97,7 +97,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match execute(cli.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let _ = writeln!(io::stderr(), "kms-plugin: {}", chain(&error));
+            // In one write: lines of others that use this terminal stay whole.
+            let line = format!("kms-plugin: {}\n", chain(&error));
+            let _ = io::stderr().write_all(line.as_bytes());
             ExitCode::from(error.exit_code())
         }
     }
@@ -141,13 +143,14 @@ enum Error {
 }
 
 impl Error {
-    /// 2 runtime error, 3 configuration refused, 4 cannot connect.
+    /// 2 runtime error, 3 configuration refused, 4 cannot connect. A daemon that turns us away hangs
+    /// up at some point or other, so a call without an answer is the latter.
     fn exit_code(&self) -> u8 {
         match self {
             Self::Serve(ServeError::Load(_) | ServeError::Probe(_))
             | Self::Check(_)
             | Self::Status(StatusError::Config(_)) => 3,
-            Self::Status(StatusError::Connect { .. }) => 4,
+            Self::Status(StatusError::Call(_) | StatusError::Connect { .. }) => 4,
             Self::Keygen(_) | Self::Output(_) | Self::Serve(_) | Self::Status(_) => 2,
         }
     }

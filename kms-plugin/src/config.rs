@@ -305,3 +305,6 @@ pub enum ConfigError {
     #[error(transparent)]
     Yaml(#[from] YamlError),
 }
+
+#[cfg(test)]
+mod tests;

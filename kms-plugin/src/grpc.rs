@@ -164,3 +164,6 @@ fn name(ciphertext: &[u8]) -> String {
 fn shortened(text: &str) -> String {
     text.chars().take(MAX_LOGGED_LEN).collect()
 }
+
+#[cfg(test)]
+mod tests;

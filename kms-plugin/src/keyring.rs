@@ -193,3 +193,6 @@ pub struct ReplaceError {
     /// The lowest epoch worth trying.
     pub next_epoch: u32,
 }
+
+#[cfg(test)]
+mod tests;

@@ -236,3 +236,6 @@ pub enum BindError {
     #[error("the path {} is too long; at most {} bytes are possible", .0.display(), MAX_PATH_LEN - ".new".len())]
     PathTooLong(PathBuf),
 }
+
+#[cfg(test)]
+mod tests;

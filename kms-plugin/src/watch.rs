@@ -168,3 +168,6 @@ pub enum ReloadError {
     #[error("the next keyring is refused")]
     Replace(#[from] ReplaceError),
 }
+
+#[cfg(test)]
+mod tests;

@@ -191,3 +191,6 @@ fn key_id(key_id_key: &[u8; 32], epoch: u32) -> KeyId {
         .parse()
         .expect("41 characters are a key id")
 }
+
+#[cfg(test)]
+mod tests;

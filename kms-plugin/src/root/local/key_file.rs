@@ -184,3 +184,6 @@ pub enum KeyRefusal {
     )]
     NotRandom,
 }
+
+#[cfg(test)]
+mod tests;
