@@ -4,11 +4,13 @@
 //! and line numbers; they never repeat a byte of a file.
 
 pub mod encryption;
+pub mod manifest;
 
 mod go;
 mod read;
 mod yaml;
 
 pub use encryption::{EncryptionConfig, KubernetesVersion, ParseOptions};
+pub use manifest::Manifest;
 pub use read::{ReadError, read};
 pub use yaml::SyntaxError;

@@ -1,11 +1,9 @@
 //! Files as the Kubernetes serializers read them: JSON if the first character is `{`, else YAML 1.1,
 //! of which only the first document counts, converted to JSON.
 //!
-//! The rules are those of `sigs.k8s.io/yaml` (a fork of go-yaml v2) and of
-//! `k8s.io/apimachinery/pkg/runtime/serializer/json`. Stricter in four points that no sensible file
-//! meets: nesting is limited to 100 levels instead of 10,000, a tag must not touch a comma, the
-//! `!!timestamp` tag is refused, and a key that is a number or a bool counts as its text when
-//! duplicates are looked for.
+//! The rules are those of `sigs.k8s.io/yaml` (go-yaml v2) and of
+//! `k8s.io/apimachinery/pkg/runtime/serializer/json`. Stricter in two points that no sensible file
+//! meets: nesting is limited to 100 levels instead of 10,000, and the `!!timestamp` tag is refused.
 
 mod compose;
 mod expand;
@@ -87,6 +85,36 @@ impl std::fmt::Debug for Text {
     }
 }
 
+impl Node {
+    /// The last entry of a mapping under a key, unless it is null.
+    pub(crate) fn get(&self, key: &str) -> Option<&Self> {
+        let Value::Mapping(entries) = &self.value else {
+            return None;
+        };
+        entries
+            .iter()
+            .rfind(|(name, _)| name.expose() == key)
+            .map(|(_, node)| node)
+            .filter(|node| !matches!(node.value, Value::Null))
+    }
+
+    /// The elements of a sequence; none if this is something else.
+    pub(crate) fn elements(&self) -> &[Self] {
+        match &self.value {
+            Value::Sequence(nodes) => nodes,
+            _ => &[],
+        }
+    }
+
+    /// The text of a string.
+    pub(crate) fn as_str(&self) -> Option<&str> {
+        match &self.value {
+            Value::String(text) => Some(text.expose()),
+            _ => None,
+        }
+    }
+}
+
 /// Why a file is neither JSON nor YAML that JSON can express.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{problem}{}", Line(*line))]
@@ -117,3 +145,6 @@ impl std::fmt::Display for Line {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,8 +16,8 @@ pub(super) trait Decode: Default {
 #[derive(Clone, Copy)]
 pub(super) enum Path<'p> {
     Root,
-    Field(&'p Path<'p>, &'static str),
-    Index(&'p Path<'p>, usize),
+    Field(&'p Self, &'static str),
+    Index(&'p Self, usize),
 }
 
 impl<'p> Path<'p> {

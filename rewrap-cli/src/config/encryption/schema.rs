@@ -112,9 +112,8 @@ fn recognize(root: &Node) -> Option<Problem> {
         }
         Ok(found)
     };
-    let (kind, version) = match (meta("kind"), meta("apiVersion")) {
-        (Ok(kind), Ok(version)) => (kind, version),
-        _ => return Some(Problem::WrongKind),
+    let (Ok(kind), Ok(version)) = (meta("kind"), meta("apiVersion")) else {
+        return Some(Problem::WrongKind);
     };
     match (version, kind) {
         (_, "") => Some(Problem::MissingKind),

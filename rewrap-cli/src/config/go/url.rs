@@ -80,7 +80,7 @@ fn check_host(host: &str) -> Result<(), &'static str> {
             let close = host.rfind(']').ok_or("missing ']' in host")?;
             let (address, zone) = host[1..close]
                 .split_once("%25")
-                .unwrap_or((&host[1..close], "0"));
+                .unwrap_or_else(|| (&host[1..close], "0"));
             let zone = unescape(zone)?;
             if zone.is_empty() || address.parse::<Ipv6Addr>().is_err() {
                 return Err("invalid IP-literal");
@@ -171,7 +171,7 @@ mod tests {
             ("a:b", "a"),
         ] {
             assert_eq!(
-                parse(text).map_or("-".into(), |url| url.scheme),
+                parse(text).map_or_else(|_| "-".into(), |url| url.scheme),
                 scheme,
                 "{text}"
             );

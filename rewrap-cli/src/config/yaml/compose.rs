@@ -30,7 +30,7 @@ pub(super) enum Kind {
 pub(super) struct Scalar {
     pub(super) text: Text,
     pub(super) tag: Option<String>,
-    /// Plain, or tagged `!`: the text decides what it is.
+    /// Plain or tagged `!`. Of a plain scalar without a tag the text decides what it is.
     pub(super) implicit: bool,
 }
 

@@ -46,9 +46,7 @@ impl Parser<'_> {
     fn word(&mut self) -> Result<Value, SyntaxError> {
         if self.take("null") {
             Ok(Value::Null)
-        } else if self.take("true") {
-            Ok(Value::Bool)
-        } else if self.take("false") {
+        } else if self.take("true") || self.take("false") {
             Ok(Value::Bool)
         } else {
             Err(self.error("a JSON value is expected"))

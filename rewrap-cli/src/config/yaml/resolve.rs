@@ -95,11 +95,28 @@ fn plain(text: &str) -> Meaning {
         ".inf" | ".Inf" | ".INF" | "+.inf" | "+.Inf" | "+.INF" => Meaning::Float(f64::INFINITY),
         "-.inf" | "-.Inf" | "-.INF" => Meaning::Float(f64::NEG_INFINITY),
         _ => match text.as_bytes() {
-            [b'.', ..] => float(text).map_or(Meaning::Text, Meaning::Float),
+            [b'.', ..] if separates_digits(text) => {
+                float(&text.replace('_', "")).map_or(Meaning::Text, Meaning::Float)
+            }
             [b'0'..=b'9' | b'+' | b'-', ..] => number(&text.replace('_', "")),
             _ => Meaning::Text,
         },
     }
+}
+
+/// Whether every underscore stands between digits, which Go wants where go-yaml leaves them in.
+fn separates_digits(text: &str) -> bool {
+    let mut parts = text.split('_').peekable();
+    let mut first = true;
+    while let Some(part) = parts.next() {
+        let starts = first || part.starts_with(|char: char| char.is_ascii_digit());
+        let ends = parts.peek().is_none() || part.ends_with(|char: char| char.is_ascii_digit());
+        if !starts || !ends {
+            return false;
+        }
+        first = false;
+    }
+    true
 }
 
 fn number(text: &str) -> Meaning {
@@ -201,6 +218,9 @@ mod tests {
             ("+9223372036854775808", Float(9223372036854775808.0)),
             ("1.", Float(1.0)),
             (".5", Float(0.5)),
+            (".5_0", Float(0.5)),
+            (".5_", Text),
+            (".5__0", Text),
             ("._5", Text),
             ("1_0.5", Float(10.5)),
             ("1e3", Float(1000.0)),

@@ -1,0 +1,227 @@
+use proptest::prelude::*;
+
+use super::*;
+
+const KUBEADM: &str = r"
+apiVersion: v1
+kind: Pod
+metadata: {name: kube-apiserver, namespace: kube-system}
+spec:
+  containers:
+  - name: sidecar
+    command: [sleep, infinity]
+  - name: kube-apiserver
+    image: registry.k8s.io/kube-apiserver:v1.34.2
+    command:
+    - kube-apiserver
+    - --advertise-address=10.0.0.4
+    - --allow-privileged
+    - --encryption-provider-config
+    - /etc/kubernetes/enc/config.yaml
+    - --encryption-provider-config-automatic-reload
+    - --etcd-cafile=/etc/kubernetes/pki/etcd/ca.crt
+    - --etcd-certfile=/old.crt
+    - --etcd-certfile=/etc/kubernetes/pki/client.crt
+    - --etcd_keyfile=/run/keys/client.key
+    - --etcd-servers=https://127.0.0.1:2379,https://127.0.0.2:2379
+    - -v=2
+    args:
+    - --etcd-servers-overrides=/events#https://e1:2379;https://e2:2379,apps/deployments#https://d:2379
+    - --feature-gates=Other=false,KMSv1=true
+    volumeMounts:
+    - {name: certs, mountPath: /etc/kubernetes/pki}
+    - {name: etcd, mountPath: /etc/kubernetes/pki/etcd, readOnly: true}
+    - {name: config, mountPath: /etc/kubernetes/enc/config.yaml, subPath: live/encryption.yaml}
+    - {name: keys, mountPath: /run/keys/client.key}
+    - {name: memory, mountPath: /tmp}
+  volumes:
+  - {name: certs, hostPath: {path: /srv/pki/, type: DirectoryOrCreate}}
+  - {name: etcd, hostPath: {path: /srv/etcd}}
+  - {name: config, hostPath: {path: /srv/config}}
+  - {name: keys, hostPath: {path: /srv/client.key, type: File}}
+  - {name: memory, emptyDir: {}}
+";
+
+/// A pod whose container has the given command line and one volume, /etc/k from /srv/k.
+fn pod(command: &str) -> String {
+    format!(
+        "kind: Pod
+spec:
+  containers:
+  - {{name: kube-apiserver, {command}, volumeMounts: [{{name: k, mountPath: /etc/k}}, {{name: e, mountPath: /etc/k/e}}]}}
+  volumes: [{{name: k, hostPath: {{path: /srv/k}}}}, {{name: e, emptyDir: {{}}}}]
+"
+    )
+}
+
+fn parse(text: &str) -> Result<Manifest, ManifestError> {
+    Manifest::parse(text.as_bytes())
+}
+
+#[test]
+fn a_kubeadm_manifest_is_read_with_host_paths() {
+    let manifest = parse(KUBEADM).unwrap();
+    let path = |path: &str| Some(PathBuf::from(path));
+    assert_eq!(
+        manifest.etcd_servers,
+        ["https://127.0.0.1:2379", "https://127.0.0.2:2379"]
+    );
+    assert_eq!(manifest.etcd_prefix, "/registry");
+    assert_eq!(manifest.etcd_ca_file, path("/srv/etcd/ca.crt"));
+    assert_eq!(manifest.etcd_cert_file, path("/srv/pki/client.crt"));
+    assert_eq!(manifest.etcd_key_file, path("/srv/client.key"));
+    assert_eq!(
+        manifest.encryption_config,
+        path("/srv/config/live/encryption.yaml")
+    );
+    assert!(manifest.automatic_reload);
+    assert_eq!(manifest.kms_v1, Some(true));
+    assert_eq!(manifest.version.map(|version| version.minor()), Some(34));
+    let [events, deployments] = &manifest.etcd_overrides[..] else {
+        panic!("two overrides");
+    };
+    assert_eq!(events.resource, GroupResource::new("events", ""));
+    assert_eq!(events.servers, ["https://e1:2379", "https://e2:2379"]);
+    assert_eq!(
+        deployments.resource,
+        GroupResource::new("deployments", "apps")
+    );
+    // A trailing slash would turn the file into a directory.
+    assert_eq!(
+        manifest.etcd_key_file.unwrap().as_os_str(),
+        "/srv/client.key"
+    );
+}
+
+#[test]
+fn paths_are_mapped_by_the_longest_mount() {
+    let manifest = parse(KUBEADM).unwrap();
+    for (path, host) in [
+        ("/etc/kubernetes/pki/a", Ok("/srv/pki/a")),
+        ("/etc/kubernetes/pki/etcd/a", Ok("/srv/etcd/a")),
+        ("/etc/kubernetes/pki/etcd", Ok("/srv/etcd")),
+        ("/etc/kubernetes/pki/etcd2/a", Ok("/srv/pki/etcd2/a")),
+        ("/tmp/kms.sock", Err(Unmapped::NotHostPath)),
+        ("/var/run/kms.sock", Err(Unmapped::NotMounted)),
+        ("/etc/kubernetes/pki/../x", Err(Unmapped::NotPlain)),
+        ("kms.sock", Err(Unmapped::NotPlain)),
+    ] {
+        assert_eq!(
+            manifest.host_path(Path::new(path)),
+            host.map(PathBuf::from),
+            "{path}"
+        );
+    }
+}
+
+#[test]
+fn flags_are_found_wherever_kubernetes_takes_them() {
+    let reload = "encryption-provider-config-automatic-reload";
+    for (command, servers, automatic_reload) in [
+        (
+            "command: [kube-apiserver, --etcd-servers, a]".to_owned(),
+            "a",
+            false,
+        ),
+        (
+            format!("args: [--etcd-servers=a, --{reload}=false]"),
+            "a",
+            false,
+        ),
+        (
+            format!(
+                "command: [/usr/local/bin/kube-apiserver], args: [--{reload}, --etcd-servers=a]"
+            ),
+            "a",
+            true,
+        ),
+        (
+            "command: [/go-runner, --etcd-servers=no, kube-apiserver], args: [--etcd-servers=a]"
+                .to_owned(),
+            "a",
+            false,
+        ),
+        (
+            "command: [kube-apiserver, --etcd-servers=a, --, --etcd-servers=b]".to_owned(),
+            "a",
+            false,
+        ),
+        (
+            "command: [kube-apiserver, --etcd-servers=a, --etcd-servers=b]".to_owned(),
+            "a b",
+            false,
+        ),
+        (
+            format!("command: [kube-apiserver, --{reload}=T, --{reload}=0]"),
+            "",
+            false,
+        ),
+    ] {
+        let manifest = parse(&pod(&command)).unwrap();
+        assert_eq!(manifest.etcd_servers.join(" "), servers, "{command}");
+        assert_eq!(manifest.automatic_reload, automatic_reload, "{command}");
+    }
+}
+
+#[test]
+fn what_cannot_be_used_is_refused() {
+    for (text, error) in [
+        ("kind: [".to_owned(), None),
+        ("kind: Node".to_owned(), Some(ManifestError::NotAPod)),
+        ("kind: Pod".to_owned(), Some(ManifestError::NoApiserver)),
+        (
+            pod("command: [sh, -c, kube-apiserver --etcd-servers=a]"),
+            Some(ManifestError::NoApiserver),
+        ),
+        (
+            pod("command: [kube-apiserver, 5]"),
+            Some(ManifestError::NotAString),
+        ),
+        (
+            pod("command: [kube-apiserver, --etcd-servers]"),
+            Some(ManifestError::NoValue("etcd-servers")),
+        ),
+        (
+            pod("command: [kube-apiserver, '--etcd-servers=$(E)']"),
+            Some(ManifestError::Variable("etcd-servers")),
+        ),
+        (
+            pod("command: [kube-apiserver, --etcd-servers-overrides=x]"),
+            Some(ManifestError::Value("etcd-servers-overrides")),
+        ),
+        (
+            pod("command: [kube-apiserver, --feature-gates=KMSv1=on]"),
+            Some(ManifestError::Value("feature-gates")),
+        ),
+        (
+            pod("command: [kube-apiserver, --etcd-keyfile=/etc/x]"),
+            Some(ManifestError::Unmapped {
+                flag: "etcd-keyfile",
+                unmapped: Unmapped::NotMounted,
+            }),
+        ),
+        (
+            pod("command: [kube-apiserver, --encryption-provider-config=/etc/k/e/x]"),
+            Some(ManifestError::Unmapped {
+                flag: "encryption-provider-config",
+                unmapped: Unmapped::NotHostPath,
+            }),
+        ),
+    ] {
+        let result = parse(&text).unwrap_err();
+        assert!(
+            error.is_none_or(|error| error == result),
+            "{text}: {result}"
+        );
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_truncated_or_altered_manifest_never_panics(end in 0..KUBEADM.len(), at in 0..KUBEADM.len(), byte in any::<u8>()) {
+        let mut bytes = KUBEADM.as_bytes().to_vec();
+        bytes[at] = byte;
+        let _ = Manifest::parse(&bytes);
+        let _ = Manifest::parse(&bytes[..end]);
+    }
+}
