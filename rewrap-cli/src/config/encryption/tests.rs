@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 use crate::stored::Provider;
 
@@ -296,4 +298,135 @@ fn the_hash_is_the_one_of_the_metric() {
         format!("sha256:{}", hex::encode(Sha256::digest(&text)))
     );
     assert_eq!(hash.len(), 7 + 64);
+}
+
+/// A configuration with every field of the schema.
+const FULL: &str = r"apiVersion: apiserver.config.k8s.io/v1
+kind: EncryptionConfiguration
+resources:
+- resources:
+  - secrets
+  providers:
+  - kms:
+      apiVersion: v2
+      name: vault
+      endpoint: unix:///run/kms.sock
+      timeout: 3s
+      cachesize: null
+  - secretbox:
+      keys:
+      - name: box
+        secret: QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUE=
+  - identity: {}
+";
+
+#[test]
+fn no_error_repeats_what_stands_in_the_file() {
+    const MARKER: &str = "Sup3rS3cretMarker";
+    assert!(parse(FULL).is_ok());
+    let texts = [
+        MARKER.to_owned(),
+        format!("'{MARKER}'"),
+        format!("{{{MARKER}: {MARKER}}}"),
+        format!("[{MARKER}"),
+        format!("*{MARKER}"),
+        format!("!!int {MARKER}"),
+        format!("\"\\q{MARKER}\""),
+        format!("tcp://{MARKER}/%zz"),
+        format!("unix://{MARKER}:{MARKER}/"),
+        format!("{MARKER}:{MARKER}"),
+    ];
+    let mut refused = 0;
+    let mut check = |file: &str| {
+        if let Err(errors) = parse(file) {
+            refused += 1;
+            assert!(!format!("{errors} {errors:?}").contains(MARKER), "{file}");
+        }
+    };
+    for (number, line) in FULL.lines().enumerate() {
+        let (key, _) = line.split_once(": ").unwrap_or((line, ""));
+        let indent = &line[..line.len() - line.trim_start_matches([' ', '-']).len()];
+        for text in &texts {
+            for planted in [
+                format!("{key}: {text}"),
+                format!("{indent}{text}: 1"),
+                format!("{indent}{text}"),
+                format!("{line}{MARKER}"),
+                format!("{line}\n{line}{MARKER}"),
+            ] {
+                let mut lines: Vec<&str> = FULL.lines().collect();
+                lines[number] = &planted;
+                check(&lines.join("\n"));
+            }
+        }
+    }
+    let json = r#"{"apiVersion":"MARK","kind":1,"resources":[{"resources":"MARK","providers":[{"MARK":"MARK"}]}]}"#;
+    check(&json.replace("MARK", MARKER));
+    check(&format!("{{\"{MARKER}\" {MARKER}"));
+    assert!(refused > 500, "{refused}");
+}
+
+#[test]
+fn secrets_are_not_printed() {
+    let printed = format!("{:?}", parse(FULL).unwrap());
+    assert!(
+        printed.contains("box") && !printed.contains("QUFB") && !printed.contains("65, 65"),
+        "{printed}"
+    );
+}
+
+#[test]
+fn what_may_be_regretted_is_said() {
+    for (text, expected) in [
+        (
+            file("resources: [{resources: [configmaps], providers: [{identity: {}}]}]"),
+            vec!["no entry covers secrets: they are stored in plain text (line 1)"],
+        ),
+        (
+            providers("{identity: {}}"),
+            vec![
+                "resources[0].providers[0]: identity comes first: new and changed secrets are stored in plain text (line 3)",
+            ],
+        ),
+        (
+            providers(&format!(
+                "{{aescbc: {{keys: [{{name: a, secret: {A}}}, {{name: b, secret: {A}}}, {{name: a, secret: {B}}}]}}}}"
+            )),
+            vec![
+                "resources[0].providers[0]: aescbc writes here; it is not authenticated, prefer kms v2 or secretbox (line 3)",
+                "resources[0].providers[0].aescbc.keys[1]: the same key material stands under another name at resources[0].providers[0].aescbc.keys[0] (line 3)",
+                "resources[0].providers[0].aescbc.keys[2]: the same name stands for another key at resources[0].providers[0].aescbc.keys[0]; values under it are tried with both (line 3)",
+            ],
+        ),
+        (
+            file(
+                "resources: [{resources: [secrets, 'pods ', pods/log, secrets.core, '*.v1'], providers: [{kms: {apiVersion: v2, name: a, endpoint: 'unix:a'}}]}]",
+            ),
+            vec![
+                "resources[0].resources[1]: no resource has such a name, so this line has no effect; write it as secrets or deployments.apps (line 3)",
+                "resources[0].resources[2]: no resource has such a name, so this line has no effect; write it as secrets or deployments.apps (line 3)",
+                "resources[0].resources[3]: no resource has such a name, so this line has no effect; write it as secrets or deployments.apps (line 3)",
+                "resources[0].resources[4]: no resource has such a name, so this line has no effect; write it as secrets or deployments.apps (line 3)",
+                "resources[0].providers[0].kms: the endpoint has no absolute path; write it as unix:///path/to/socket (line 3)",
+            ],
+        ),
+        (FULL.to_owned(), vec![]),
+    ] {
+        let config = parse(&text).unwrap();
+        let warnings: Vec<String> = config.warnings().iter().map(Warning::to_string).collect();
+        assert_eq!(warnings, expected, "{text}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_truncated_or_altered_file_never_panics(end in 0..FULL.len(), at in 0..FULL.len(), byte in any::<u8>()) {
+        let mut bytes = FULL.as_bytes().to_vec();
+        bytes[at] = byte;
+        for bytes in [&bytes[..], &bytes[..end]] {
+            if let Err(errors) = EncryptionConfig::parse(bytes, &ParseOptions::default()) {
+                prop_assert!(!errors.to_string().contains("QUFB"));
+            }
+        }
+    }
 }

@@ -71,7 +71,12 @@ impl<'t> Composer<'t> {
             let event = self.event()?;
             match event.data {
                 EventData::StreamStart { .. } => {}
-                EventData::DocumentStart { .. } => {
+                EventData::DocumentStart {
+                    version_directive, ..
+                } => {
+                    if version_directive.is_some_and(|v| (v.major, v.minor) != (1, 1)) {
+                        return Err(SyntaxError::new("found incompatible YAML document", 1));
+                    }
                     let first = self.event()?;
                     let root = self.node(first, 0)?;
                     // The end is read too: what stands there may be broken.
