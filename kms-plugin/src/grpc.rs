@@ -113,7 +113,11 @@ impl KeyManagementService for Kms {
             key_id,
             annotations,
         } = request.into_inner();
-        debug!(uid = shortened(&uid), dek_source = name(&ciphertext), "asked to unwrap");
+        debug!(
+            uid = shortened(&uid),
+            dek_source = name(&ciphertext),
+            "asked to unwrap"
+        );
         self.answer(Method::Decrypt, &uid, &key_id, async {
             let wrapped = EncryptedDekSource::from_wire(ciphertext, &key_id, annotations)?;
             let mut dek = self.service.decrypt(&wrapped).await?.into_inner();

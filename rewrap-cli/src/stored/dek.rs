@@ -1,7 +1,10 @@
 //! DEK sources: what must be unwrapped before a value can be opened, what is known so far, and what
 //! new values are sealed with.
 
-use std::fmt;
+use std::{
+    fmt,
+    hash::{Hash, Hasher},
+};
 
 use kms_proto::{DekSource, DekSourceType, EncryptedDekSource, EncryptedObject, KeyId};
 
@@ -17,7 +20,7 @@ pub use write::{FreshDekSource, WriteDek};
 /// is part of it (`generateCacheKey`,
 /// `k8s.io/apiserver/pkg/storage/value/encrypt/envelope/kmsv2/envelope.go`). Nothing in it is
 /// secret.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DekRef {
     /// Of a KMS v1 envelope: one DEK for every value.
     V1 {
@@ -66,6 +69,18 @@ impl DekRef {
             Self::V1 { .. } => None,
             Self::V2 { source, .. } => Some(&source.key_id),
         }
+    }
+}
+
+impl Hash for DekRef {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        // Wrapping is randomised, so the ciphertext alone tells nearly all of them apart; one is
+        // looked up for every value.
+        match self {
+            Self::V1 { cipher, .. } => cipher,
+            Self::V2 { source, .. } => source.ciphertext.as_bytes(),
+        }
+        .hash(state);
     }
 }
 

@@ -6,7 +6,7 @@
 use std::fmt;
 
 use kms_proto::EncryptedObjectError;
-use zeroize::Zeroizing;
+use zeroize::Zeroize as _;
 
 use crate::stored::{chain::Chain, dek::UnwrapError, object::NotAnObject};
 
@@ -18,17 +18,25 @@ pub(in crate::stored) mod kms_v2;
 pub(in crate::stored) mod secretbox;
 
 /// The decrypted bytes of a stored value: wiped when dropped, never printed.
-pub struct Plaintext(Zeroizing<Vec<u8>>);
+pub struct Plaintext(Vec<u8>);
 
 impl Plaintext {
     /// Takes over the bytes; no copy is left behind.
-    pub fn new(bytes: impl Into<Zeroizing<Vec<u8>>>) -> Self {
-        Self(bytes.into())
+    pub fn new(bytes: Vec<u8>) -> Self {
+        Self(bytes)
     }
 
     /// The object as kube-apiserver serialised it.
     pub fn expose(&self) -> &[u8] {
         &self.0
+    }
+}
+
+impl Drop for Plaintext {
+    fn drop(&mut self) {
+        // As a slice, which is wiped as fast as memory is; a `Vec` is wiped byte by byte. What the
+        // transformers cut off behind it, a tag or a padding, is no secret.
+        self.0.as_mut_slice().zeroize();
     }
 }
 

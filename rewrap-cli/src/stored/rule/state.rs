@@ -1,4 +1,4 @@
-use std::{collections::HashMap, fmt};
+use std::{collections::BTreeMap, fmt};
 
 use kms_proto::{DekSourceType, KeyId};
 
@@ -127,7 +127,7 @@ fn bit(reason: Reason) -> u8 {
 /// A provider that is not in here is unknown: its values can be opened, but whether they are stale
 /// cannot be said.
 #[derive(Debug, Clone, Default)]
-pub struct CurrentKeys(HashMap<KmsName, CurrentKey>);
+pub struct CurrentKeys(BTreeMap<KmsName, CurrentKey>);
 
 /// What one KMS v2 provider writes with now.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,7 +7,6 @@ use cbc::{
     Decryptor, Encryptor,
     cipher::{BlockModeDecrypt, BlockModeEncrypt, KeyIvInit, block_padding::Pkcs7},
 };
-use zeroize::Zeroizing;
 
 use super::{OpenCause, Plaintext};
 use crate::stored::object::NotAnObject;
@@ -38,17 +37,18 @@ pub(in crate::stored) fn open(
     if !blocks.len().is_multiple_of(BLOCK) {
         return Err(OpenCause::NotBlocks);
     }
-    let mut buffer = Zeroizing::new(blocks.to_vec());
+    let mut plaintext = Plaintext::new(blocks.to_vec());
+    let buffer = &mut plaintext.0;
     let len = match key.len() {
-        16 => decrypt::<Decryptor<Aes128>>(key, iv, &mut buffer),
-        24 => decrypt::<Decryptor<Aes192>>(key, iv, &mut buffer),
-        32 => decrypt::<Decryptor<Aes256>>(key, iv, &mut buffer),
+        16 => decrypt::<Decryptor<Aes128>>(key, iv, buffer),
+        24 => decrypt::<Decryptor<Aes192>>(key, iv, buffer),
+        32 => decrypt::<Decryptor<Aes256>>(key, iv, buffer),
         other => return Err(OpenCause::KeyLength(other)),
     }
     .ok_or(OpenCause::Padding)?;
     buffer.truncate(len);
-    accept(&buffer).map_err(OpenCause::NotAnObject)?;
-    Ok(Plaintext::new(buffer))
+    accept(buffer).map_err(OpenCause::NotAnObject)?;
+    Ok(plaintext)
 }
 
 /// Appends `IV || ciphertext`; `None` where the key has a wrong length.

@@ -7,7 +7,6 @@ use aes_gcm::{
     aead::{AeadInOut as _, consts::U12},
 };
 use ring::aead::{AES_128_GCM, AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
-use zeroize::Zeroizing;
 
 use super::{OpenCause, Plaintext};
 
@@ -47,22 +46,23 @@ impl GcmKey {
                 least: NONCE_LEN + TAG_LEN,
             });
         };
-        let mut buffer = Zeroizing::new(sealed.to_vec());
+        let mut plaintext = Plaintext::new(sealed.to_vec());
+        let buffer = &mut plaintext.0;
         match self {
             Self::Ring(key) => {
                 key.open_in_place(
                     Nonce::assume_unique_for_key(*nonce),
                     Aad::from(path),
-                    &mut buffer,
+                    buffer,
                 )
                 .map_err(|ring::error::Unspecified| OpenCause::NotAuthentic)?;
                 buffer.truncate(sealed.len() - TAG_LEN);
             }
             Self::Aes192(key) => key
-                .decrypt_in_place(&(*nonce).into(), path, &mut *buffer)
+                .decrypt_in_place(&(*nonce).into(), path, buffer)
                 .map_err(|_| OpenCause::NotAuthentic)?,
         }
-        Ok(Plaintext::new(buffer))
+        Ok(plaintext)
     }
 
     /// Appends `nonce || ciphertext || tag`. The caller never gives one nonce twice with one key.

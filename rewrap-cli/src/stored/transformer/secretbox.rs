@@ -2,7 +2,6 @@
 //! not bound to the etcd key. The one file that knows the crate behind it.
 
 use crypto_secretbox::{Key, KeyInit as _, XSalsa20Poly1305, aead::AeadInPlace as _};
-use zeroize::Zeroizing;
 
 use super::{OpenCause, Plaintext};
 
@@ -25,11 +24,11 @@ pub(in crate::stored) fn open(key: &[u8], body: &[u8]) -> Result<Plaintext, Open
     let Some((tag, ciphertext)) = sealed.split_first_chunk::<TAG_LEN>() else {
         return Err(too_short);
     };
-    let mut buffer = Zeroizing::new(ciphertext.to_vec());
+    let mut plaintext = Plaintext::new(ciphertext.to_vec());
     cipher
-        .decrypt_in_place_detached(nonce.into(), b"", &mut buffer, tag.into())
+        .decrypt_in_place_detached(nonce.into(), b"", &mut plaintext.0, tag.into())
         .map_err(|_| OpenCause::NotAuthentic)?;
-    Ok(Plaintext::new(buffer))
+    Ok(plaintext)
 }
 
 /// Appends `nonce || tag || ciphertext`; `None` where the key has a wrong length. The caller never
