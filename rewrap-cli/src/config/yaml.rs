@@ -2,8 +2,10 @@
 //! of which only the first document counts, converted to JSON.
 //!
 //! The rules are those of `sigs.k8s.io/yaml` (go-yaml v2) and of
-//! `k8s.io/apimachinery/pkg/runtime/serializer/json`. Stricter in two points that no sensible file
-//! meets: nesting is limited to 100 levels instead of 10,000, and the `!!timestamp` tag is refused.
+//! `k8s.io/apimachinery/pkg/runtime/serializer/json`. Stricter in four points that no sensible file
+//! meets: nesting is limited to 100 levels instead of 10,000; the `!!timestamp` tag is refused; an
+//! infinity is refused even where a later duplicate replaces it; a byte order mark counts only at the
+//! very beginning, not before any line.
 
 mod compose;
 mod expand;
