@@ -1,10 +1,13 @@
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::{
+    fmt,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 use kms_proto::{DekSource, DekSourceType, EncryptedDekSource, EncryptedObject, KeyId};
 use zeroize::Zeroizing;
 
 use super::DekRef;
-use crate::stored::rule::KmsName;
+use crate::stored::{rule::KmsName, transformer::kms_v2::Seed};
 
 /// A DEK source that this process has just made and nobody else encrypts with.
 ///
@@ -32,11 +35,12 @@ impl FreshDekSource {
 
 /// What new values of one KMS v2 provider are sealed with: a DEK source of our own and what the
 /// plugin made of it.
-#[derive(Debug)]
 pub struct WriteDek {
     provider: KmsName,
     kind: DekSourceType,
     source: DekSource,
+    /// The source, ready to derive keys from; of no use to type 0.
+    seed: Seed,
     encrypted: EncryptedDekSource,
     /// The stored object behind its first field, which is the same for every value.
     tail: Box<[u8]>,
@@ -62,6 +66,7 @@ impl WriteDek {
         Self {
             provider,
             kind,
+            seed: Seed::new(source.expose()).expect("a fresh source is long enough"),
             source,
             tail: tail(encrypted.clone(), kind),
             encrypted,
@@ -97,6 +102,10 @@ impl WriteDek {
         &self.source
     }
 
+    pub(in crate::stored) fn seed(&self) -> &Seed {
+        &self.seed
+    }
+
     pub(in crate::stored) fn tail(&self) -> &[u8] {
         &self.tail
     }
@@ -108,6 +117,16 @@ impl WriteDek {
                 count.checked_add(1)
             })
             .ok()
+    }
+}
+
+impl fmt::Debug for WriteDek {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WriteDek")
+            .field("provider", &self.provider)
+            .field("kind", &self.kind)
+            .field("encrypted", &self.encrypted)
+            .finish_non_exhaustive()
     }
 }
 

@@ -43,8 +43,9 @@ pub(in crate::stored) fn open(
                     least: INFO_LEN + NONCE_LEN + TAG_LEN,
                 });
             };
-            derive_key(secret, info)
+            Seed::new(secret)
                 .ok_or(OpenCause::KeyLength(secret.len()))?
+                .derive_key(info)
                 .open(path, body)
         }
     }
@@ -62,10 +63,10 @@ pub(in crate::stored) fn seal(
     plaintext: &[u8],
     out: &mut Vec<u8>,
 ) -> Result<(), SealError> {
-    let secret = dek.source().expose();
     let gcm_len = NONCE_LEN + plaintext.len() + TAG_LEN;
     match dek.kind() {
         DekSourceType::AesGcmKey => {
+            let secret = dek.source().expose();
             let count = dek.next_count().ok_or(SealError::NoncesExhausted)?;
             let mut nonce = [0; NONCE_LEN];
             let (random, counter) = nonce.split_at_mut(NONCE_LEN - size_of_val(&count));
@@ -79,7 +80,7 @@ pub(in crate::stored) fn seal(
             let mut random = [0; INFO_LEN + NONCE_LEN];
             getrandom::fill(&mut random)?;
             let (info, nonce) = random.split_at(INFO_LEN);
-            let key = derive_key(secret, info).ok_or(SealError::KeyLength(secret.len()))?;
+            let key = dek.seed().derive_key(info);
             begin(INFO_LEN + gcm_len, out);
             out.extend_from_slice(info);
             key.seal(path, plaintext, nonce.try_into().expect("the rest"), out)?;
@@ -95,13 +96,21 @@ fn begin(data_len: usize, out: &mut Vec<u8>) {
     prost::encode_length_delimiter(data_len, out).expect("a Vec grows");
 }
 
-/// `HKDF-Expand` alone, as kube-apiserver does it: the seed is random already. `None` where the
-/// seed is shorter than 32 bytes.
-fn derive_key(seed: &[u8], info: &[u8]) -> Option<GcmKey> {
-    let mut key = Zeroizing::new([0; 32]);
-    Hkdf::<Sha256>::from_prk(seed)
-        .ok()?
-        .expand(info, &mut *key)
-        .ok()?;
-    GcmKey::new(&*key)
+/// A seed, ready to derive keys from: `HKDF-Expand` alone, as kube-apiserver does it, for the seed
+/// is random already.
+pub(in crate::stored) struct Seed(Hkdf<Sha256>);
+
+impl Seed {
+    /// `None` where the seed is shorter than 32 bytes.
+    pub(in crate::stored) fn new(secret: &[u8]) -> Option<Self> {
+        Hkdf::from_prk(secret).ok().map(Self)
+    }
+
+    fn derive_key(&self, info: &[u8]) -> GcmKey {
+        let mut key = Zeroizing::new([0; 32]);
+        self.0
+            .expand(info, &mut *key)
+            .expect("one block is not too long");
+        GcmKey::new(&*key).expect("32 bytes are a key")
+    }
 }
