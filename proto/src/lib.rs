@@ -10,10 +10,12 @@
 //! * [`DekSource`] is the secret that was wrapped. It is wiped when dropped and cannot be printed,
 //!   cloned or compared.
 //! * [`Prefix`] is the text before every encrypted value in etcd.
+//! * [`inventory`] are the documents that say what is stored under which key.
 //! * [`wire`] holds the generated messages and services. Everything that arrives in one of them is
 //!   turned into the types above before it is used: their constructors are the rules kube-apiserver
 //!   enforces.
 
+pub mod inventory;
 pub mod wire;
 
 mod annotations;

@@ -1,11 +1,44 @@
 //! `rewrap`: says which key protects what in etcd, brings every object to the current key next to
 //! live apiservers without losing a write, and proves when an old key may be destroyed.
 //!
-//! Start with [`stored`]: what stored bytes mean; [`config`] reads the files that say which key
-//! protects what.
+//! From the outside in; imports only ever point down this list:
+//!
+//! * [`command`], one verb a file: what a person types and what it prints.
+//! * [`session`]: from flags to an open store, the rules and the KMS providers.
+//! * the engine: [`area`] and [`scope`] say what there is and what is meant, [`survey`] counts,
+//!   [`rewrap`] writes, [`keys`] unwraps DEK sources, [`scan`] and [`pace`] say how.
+//! * [`store`], [`kms`] and [`apiserver`]: the only code that talks to anybody.
+//! * [`config`]: the files that kube-apiserver reads, judged as it judges them.
+//! * [`stored`]: what stored bytes mean. Start here.
 
+use std::error::Error;
+
+pub mod apiserver;
+pub mod area;
+pub mod cli;
+pub mod command;
 pub mod config;
+pub mod keys;
 pub mod kms;
+pub mod pace;
+pub mod progress;
+pub mod report;
+pub mod rewrap;
 pub mod scan;
+pub mod scope;
+pub mod session;
 pub mod store;
 pub mod stored;
+pub mod survey;
+
+/// An error with all its causes, in one line.
+pub(crate) fn error_chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

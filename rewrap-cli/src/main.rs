@@ -1,3 +1,13 @@
 //! The door; everything is in the library.
 
-fn main() {}
+use std::process::ExitCode;
+
+use zeroizing_alloc::ZeroAlloc;
+
+/// Wipes every freed buffer, also those of libraries that know nothing of secrets.
+#[global_allocator]
+static ALLOCATOR: ZeroAlloc<std::alloc::System> = ZeroAlloc(std::alloc::System);
+
+fn main() -> ExitCode {
+    rewrap_cli::command::main()
+}

@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 
 use crate::stored::dek::DekRef;
 
+mod check;
 mod classify;
 mod error;
 mod open;

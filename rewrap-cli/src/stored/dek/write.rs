@@ -28,8 +28,8 @@ impl FreshDekSource {
     }
 
     /// The secret, for the plugin to wrap.
-    pub fn expose(&self) -> &[u8] {
-        self.0.expose()
+    pub fn source(&self) -> &DekSource {
+        &self.0
     }
 }
 
@@ -96,6 +96,12 @@ impl WriteDek {
             kind: self.kind,
             source: self.encrypted.clone(),
         }
+    }
+
+    /// Whether a stored value needs this DEK source.
+    pub(in crate::stored) fn is(&self, dek: &DekRef) -> bool {
+        matches!(dek, DekRef::V2 { provider, kind, source }
+            if *provider == self.provider && *kind == self.kind && *source == self.encrypted)
     }
 
     pub(in crate::stored) fn source(&self) -> &DekSource {

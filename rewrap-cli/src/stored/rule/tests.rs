@@ -86,7 +86,7 @@ fn write_dek(provider: &str, kind: DekSourceType, key_id: &str) -> WriteDek {
     let source = FreshDekSource::generate().unwrap();
     let encrypted = EncryptedDekSource {
         ciphertext: BASE64_STANDARD
-            .encode(source.expose())
+            .encode(source.source().expose())
             .into_bytes()
             .try_into()
             .unwrap(),

@@ -1,0 +1,43 @@
+# What a developer types; .ci/run types the same. Servers are built once into the user's cache
+# (tests/servers/README.md), never into this folder.
+
+CARGO ?= cargo
+ETCD := tests/servers/get etcd
+APISERVER := tests/servers/get kube-apiserver
+
+.PHONY: all build demo test conformance bench lint servers
+
+all: lint test
+
+build:
+	$(CARGO) build --locked --release --bins
+
+# The main job on real input, explained step by step.
+demo: build
+	@$(ETCD) >/dev/null
+	$(CARGO) run --locked --release --quiet --example demo
+
+# Everything that needs Rust and etcd.
+test:
+	@$(ETCD) >/dev/null
+	$(CARGO) test --locked --workspace
+
+# The real kube-apiserver and the other real servers: the suites that `make test` leaves out.
+conformance:
+	@$(ETCD) >/dev/null
+	@$(APISERVER) >/dev/null
+	$(CARGO) test --locked --test conformance -- --ignored --test-threads=1
+
+# Ratios against the limits of the same run; see benches/.
+bench:
+	@$(ETCD) >/dev/null
+	$(CARGO) bench --locked
+
+lint:
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS=-Dwarnings $(CARGO) doc --locked --workspace --no-deps
+
+servers:
+	@$(ETCD)
+	@$(APISERVER)

@@ -1,0 +1,235 @@
+//! The documents about stored objects that people and programs read.
+
+use serde::Serialize;
+
+use crate::KeyId;
+
+/// The `apiVersion` of every document of this project.
+pub const API_VERSION: &str = "ringfence.dev/v1alpha1";
+
+/// What is stored under which key: `kind: Inventory`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Inventory {
+    /// [`API_VERSION`].
+    pub api_version: &'static str,
+    /// `Inventory`.
+    pub kind: &'static str,
+    /// The UID of the namespace kube-system, which names the cluster through backups and restores;
+    /// nothing where that object cannot be opened.
+    pub cluster_uid: Option<String>,
+    /// `sha256:<hex>` of the EncryptionConfiguration's bytes, as the apiserver's metric
+    /// `apiserver_encryption_config_controller_last_config_info` shows it (1.34 and newer).
+    pub config_hash: String,
+    /// Whether values were opened, or judged by their prefix alone.
+    pub opened: bool,
+    /// Every etcd that was read.
+    pub stores: Vec<StoreInfo>,
+    /// One row per resource, in the order of their paths.
+    pub resources: Vec<ResourceInventory>,
+    /// Every distinct DEK source that stored values need: each costs every apiserver start one
+    /// Decrypt.
+    pub dek_sources: Vec<DekSourceInfo>,
+    /// Values that could not be opened.
+    pub unreadable: Vec<Unreadable>,
+    /// Keys that no rule and no table knows; they are never written.
+    pub unowned: Vec<Unowned>,
+}
+
+/// One etcd.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StoreInfo {
+    /// `default`, or the resources that an override sends here.
+    pub name: String,
+    /// Client URLs.
+    pub endpoints: Vec<String>,
+    /// etcd's own id, in hexadecimal; it changes on restore. Nothing on kine.
+    pub etcd_cluster_id: Option<String>,
+    /// The newest revision that was read.
+    pub revision: i64,
+}
+
+/// The stored objects of one resource. The five states are disjoint and add up to `total`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ResourceInventory {
+    /// As an EncryptionConfiguration names it: `secrets`, `deployments.apps`.
+    pub resource: String,
+    /// The name of its store.
+    pub store: String,
+    /// The etcd keys, up to and with the last slash that all share.
+    pub path: String,
+    /// The revision its last page was read at.
+    pub revision: i64,
+    /// What kube-apiserver writes this resource with.
+    pub writes_with: KeyRef,
+    /// All objects.
+    pub total: u64,
+    /// Written as kube-apiserver would write them now; plain text where nothing encrypts.
+    pub current: u64,
+    /// Encrypted, but not under the current key.
+    pub stale: u64,
+    /// Plain text although the resource is to be encrypted.
+    pub plaintext: u64,
+    /// Not to be opened with what the configuration names.
+    pub unreadable: u64,
+    /// Under KMS v1, which stores no key id: nobody can tell which KEK version protects them.
+    pub unknowable: u64,
+    /// One row per provider, key, key id and state.
+    pub written_with: Vec<WrittenWith>,
+}
+
+/// A provider and its key.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct KeyRef {
+    /// `identity`, `aescbc`, `aesgcm`, `secretbox`, `kms-v1` or `kms-v2`.
+    pub provider: String,
+    /// The name of the key or of the KMS provider; empty for `identity`.
+    pub key: String,
+}
+
+/// How a stored object stands to what kube-apiserver would write now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ObjectState {
+    /// As kube-apiserver would write it.
+    Current,
+    /// Encrypted, but not under the current key.
+    Stale,
+    /// Plain text although it is to be encrypted.
+    Plaintext,
+    /// Not to be opened.
+    Unreadable,
+    /// KMS v1 stores no key id.
+    Unknowable,
+}
+
+/// How many objects one key protects.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WrittenWith {
+    /// The provider and its key.
+    #[serde(flatten)]
+    pub key: KeyRef,
+    /// The KEK version; KMS v2 only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_id: Option<KeyId>,
+    /// What they all are.
+    pub state: ObjectState,
+    /// How many.
+    pub objects: u64,
+    /// Their stored values together, in bytes.
+    pub bytes: u64,
+}
+
+/// A distinct DEK source.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DekSourceInfo {
+    /// The name of the KMS provider.
+    pub provider: String,
+    /// The KEK version that wrapped it; KMS v2 only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_id: Option<KeyId>,
+    /// SHA-256 of the wrapped bytes, in hexadecimal: a name for it that is safe to show.
+    pub sha256: String,
+    /// How many objects need it.
+    pub objects: u64,
+}
+
+/// A value that could not be opened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Unreadable {
+    /// The etcd key.
+    pub key: String,
+    /// Why, without a byte of the value.
+    pub error: String,
+}
+
+/// Keys under the prefix that are not ours to judge.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Unowned {
+    /// The path they share.
+    pub path: String,
+    /// Why they are left alone.
+    pub reason: String,
+    /// How many.
+    pub objects: u64,
+}
+
+/// What one `rewrap run` did: `kind: RewrapReport`. An object is counted once, by what became of it
+/// in the end.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RewrapReport {
+    /// [`API_VERSION`].
+    pub api_version: &'static str,
+    /// `RewrapReport`.
+    pub kind: &'static str,
+    /// Objects looked at in the first pass.
+    pub total: u64,
+    /// Objects brought to the current key.
+    pub rewrapped: u64,
+    /// Objects of the first pass that needed nothing.
+    pub already_current: u64,
+    /// Compare-and-swaps that lost to another writer; each was judged again.
+    pub conflicts: u64,
+    /// Objects that were deleted between reading and writing.
+    pub vanished: u64,
+    /// Objects that could not be brought to the current key.
+    pub failed: u64,
+    /// How often the store was read through, the proof at the end included.
+    pub passes: u32,
+    /// From the first read to the last.
+    pub elapsed_seconds: f64,
+    /// `rewrapped` over the time spent writing.
+    pub objects_per_second: f64,
+    /// Whether somebody vouched for the apiservers instead of a canary.
+    pub assumed_converged: bool,
+    /// The objects behind `failed`, and why.
+    pub failures: Vec<Unreadable>,
+}
+
+/// What `rewrap run` would do: `kind: RewrapPlan`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RewrapPlan {
+    /// [`API_VERSION`].
+    pub api_version: &'static str,
+    /// `RewrapPlan`.
+    pub kind: &'static str,
+    /// Objects that would be rewritten.
+    pub objects: u64,
+    /// Their stored values together, in bytes.
+    pub bytes: u64,
+    /// Calls to KMS plugins: distinct DEK sources to unwrap, and one to wrap.
+    pub kms_calls: u64,
+    /// What the database of etcd grows by until it is compacted, in bytes: every rewrite is a new
+    /// revision beside the old one.
+    pub growth_bytes: u64,
+    /// The database now, as a file. Nothing on kine.
+    pub db_size: Option<u64>,
+    /// The limit at which etcd refuses writes, where it tells (3.6 and newer).
+    pub db_quota: Option<u64>,
+    /// At the chosen rate; nothing without one.
+    pub seconds: Option<u64>,
+    /// One row per resource that would be written.
+    pub resources: Vec<PlannedResource>,
+    /// What to think of before.
+    pub warnings: Vec<String>,
+}
+
+/// The part of a plan that concerns one resource.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PlannedResource {
+    /// `secrets`, `deployments.apps`.
+    pub resource: String,
+    /// Objects that would be rewritten.
+    pub objects: u64,
+    /// Their stored values together, in bytes.
+    pub bytes: u64,
+    /// What they would be written with.
+    pub writes_with: KeyRef,
+}

@@ -1,0 +1,305 @@
+//! Reading one object back through an apiserver: the only question this program ever asks one.
+
+mod kubeconfig;
+
+use std::{fmt, path::Path, sync::Arc, time::Duration};
+
+use http_body_util::{BodyExt as _, Empty, Limited};
+use hyper::{
+    Request, StatusCode, Uri,
+    body::Bytes,
+    header::{ACCEPT, AUTHORIZATION, HeaderValue},
+};
+use hyper_rustls::HttpsConnector;
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, RootCertStore, pki_types::pem::PemObject as _};
+use serde::Deserialize;
+use zeroize::Zeroizing;
+
+pub use kubeconfig::KubeconfigError;
+
+/// How long one apiserver may take for one object.
+const TIMEOUT: Duration = Duration::from_secs(15);
+
+/// No object is larger: etcd's own limit for a request is 1.5 MiB by default, JSON a little more
+/// than protobuf.
+const MAX_BODY: usize = 32 * 1024 * 1024;
+
+/// Who we are to an apiserver, and whom we trust.
+pub struct Credentials {
+    bearer: Option<HeaderValue>,
+    client: Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>,
+    roots: Arc<RootCertStore>,
+}
+
+impl Credentials {
+    /// A bearer token in a file of its own, and the CA of the apiservers.
+    ///
+    /// # Errors
+    /// A file that cannot be read or does not hold what it should.
+    pub fn from_token_file(token: &Path, ca: &Path) -> Result<Self, ApiserverError> {
+        let token = Zeroizing::new(read(token)?);
+        Ok(Self {
+            bearer: Some(bearer(&token)?),
+            client: None,
+            roots: roots(&read(ca)?)?,
+        })
+    }
+
+    /// The current context of a kubeconfig; `ca` takes the place of its CA.
+    ///
+    /// # Errors
+    /// What the file lacks. Contexts that need a program to be run are refused: give a token file.
+    pub fn from_kubeconfig(path: &Path, ca: Option<&Path>) -> Result<Self, ApiserverError> {
+        let context = kubeconfig::current_context(&read(path)?)?;
+        let ca = match ca {
+            Some(ca) => read(ca)?,
+            None => context
+                .ca
+                .ok_or(KubeconfigError::Missing("certificate-authority"))?,
+        };
+        let client = match context.client {
+            Some((cert, key)) => Some((
+                certificates(&cert)?,
+                PrivateKeyDer::from_pem_slice(&key).map_err(|_| ApiserverError::NoKey)?,
+            )),
+            None => None,
+        };
+        let bearer = context
+            .token
+            .as_deref()
+            .map(|token| bearer(token))
+            .transpose()?;
+        Ok(Self {
+            bearer,
+            client,
+            roots: roots(&ca)?,
+        })
+    }
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials").finish_non_exhaustive()
+    }
+}
+
+/// One apiserver.
+pub struct Apiserver {
+    url: String,
+    bearer: Option<HeaderValue>,
+    client: Client<HttpsConnector<HttpConnector>, Empty<Bytes>>,
+}
+
+impl Apiserver {
+    /// Prepares for questions to `url`; connects when one is asked.
+    ///
+    /// # Errors
+    /// Credentials that TLS does not take.
+    pub fn new(url: &str, credentials: &Credentials) -> Result<Self, ApiserverError> {
+        let Credentials {
+            bearer,
+            client,
+            roots,
+        } = credentials;
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let tls = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(ApiserverError::Tls)?
+            .with_root_certificates(Arc::clone(roots));
+        let tls = match client {
+            Some((chain, key)) => tls
+                .with_client_auth_cert(chain.clone(), key.clone_key())
+                .map_err(ApiserverError::Tls)?,
+            None => tls.with_no_client_auth(),
+        };
+        let connector = hyper_rustls::HttpsConnectorBuilder::new()
+            .with_tls_config(tls)
+            .https_only()
+            .enable_http1()
+            .build();
+        Ok(Self {
+            url: url.trim_end_matches('/').to_owned(),
+            bearer: bearer.clone(),
+            client: Client::builder(TokioExecutor::new()).build(connector),
+        })
+    }
+
+    /// Where it is.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The resource version under which this apiserver reads the object at `path`
+    /// (`/api/v1/namespaces/default/secrets/example`): etcd's modification revision.
+    ///
+    /// # Errors
+    /// Whatever kept the apiserver from reading it, in its own words where it has any.
+    pub async fn resource_version(&self, path: &str) -> Result<String, ApiserverError> {
+        let uri: Uri = format!("{}{path}", self.url)
+            .parse()
+            .map_err(|_| ApiserverError::Url(self.url.clone()))?;
+        let mut request = Request::get(uri).header(ACCEPT, "application/json");
+        if let Some(bearer) = &self.bearer {
+            request = request.header(AUTHORIZATION, bearer.clone());
+        }
+        let request = request
+            .body(Empty::new())
+            .map_err(|_| ApiserverError::Url(self.url.clone()))?;
+        let answer = async {
+            let response = self.client.request(request).await.map_err(|source| {
+                ApiserverError::Unreachable {
+                    url: self.url.clone(),
+                    source: source.into(),
+                }
+            })?;
+            let status = response.status();
+            let body = Limited::new(response.into_body(), MAX_BODY).collect().await;
+            let body = body.map_err(|source| ApiserverError::Unreachable {
+                url: self.url.clone(),
+                source,
+            })?;
+            Ok::<_, ApiserverError>((status, Zeroizing::new(body.to_bytes().to_vec())))
+        };
+        let (status, body) = tokio::time::timeout(TIMEOUT, answer)
+            .await
+            .map_err(|_| ApiserverError::Timeout(self.url.clone()))??;
+        self.judge(status, &body)
+    }
+
+    fn judge(&self, status: StatusCode, body: &[u8]) -> Result<String, ApiserverError> {
+        let refused = |message: String| ApiserverError::Refused {
+            url: self.url.clone(),
+            status: status.as_u16(),
+            message,
+        };
+        if status != StatusCode::OK {
+            let message =
+                serde_json::from_slice::<StatusMessage>(body).map(|status| status.message);
+            return Err(refused(
+                message.unwrap_or_else(|_| "without a reason".to_owned()),
+            ));
+        }
+        serde_json::from_slice::<AnyObject>(body)
+            .map(|object| object.metadata.resource_version)
+            .map_err(|_| refused("with something that is no Kubernetes object".to_owned()))
+    }
+}
+
+impl fmt::Debug for Apiserver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Apiserver")
+            .field("url", &self.url)
+            .finish_non_exhaustive()
+    }
+}
+
+#[derive(Deserialize)]
+struct StatusMessage {
+    message: String,
+}
+
+#[derive(Deserialize)]
+struct AnyObject {
+    metadata: AnyMetadata,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct AnyMetadata {
+    resource_version: String,
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, ApiserverError> {
+    std::fs::read(path).map_err(|source| ApiserverError::File {
+        path: path.display().to_string(),
+        source,
+    })
+}
+
+fn bearer(token: &[u8]) -> Result<HeaderValue, ApiserverError> {
+    let mut text = Zeroizing::new(b"Bearer ".to_vec());
+    text.extend_from_slice(token.trim_ascii());
+    let mut value = HeaderValue::from_bytes(&text).map_err(|_| ApiserverError::Token)?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, ApiserverError> {
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+    chain
+        .ok()
+        .filter(|chain| !chain.is_empty())
+        .ok_or(ApiserverError::NoCertificate)
+}
+
+fn roots(pem: &[u8]) -> Result<Arc<RootCertStore>, ApiserverError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(pem)? {
+        roots.add(certificate).map_err(ApiserverError::Tls)?;
+    }
+    Ok(Arc::new(roots))
+}
+
+/// Why an apiserver could not be asked, or what it answered instead of the object.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ApiserverError {
+    /// A file of credentials could not be read.
+    #[error("cannot read {path}")]
+    File {
+        /// Which.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The kubeconfig is no good.
+    #[error("the kubeconfig cannot be used")]
+    Kubeconfig(#[from] KubeconfigError),
+    /// A file that should hold certificates holds none.
+    #[error("no certificate in PEM form found where one was expected")]
+    NoCertificate,
+    /// A file that should hold a private key holds none.
+    #[error("no private key in PEM form found where one was expected")]
+    NoKey,
+    /// It reads an older value than the one in our etcd.
+    #[error("{url} does not see what was written; does it use another etcd or prefix?")]
+    OtherStore {
+        /// The apiserver.
+        url: String,
+    },
+    /// It answered, but not with the object.
+    #[error("{url} answered {status}: {message}")]
+    Refused {
+        /// The apiserver.
+        url: String,
+        /// The HTTP status.
+        status: u16,
+        /// Its own words.
+        message: String,
+    },
+    /// No answer in time.
+    #[error("{0} did not answer within {limit} s", limit = TIMEOUT.as_secs())]
+    Timeout(String),
+    /// TLS refused the credentials.
+    #[error("the credentials for the apiservers cannot be used for TLS")]
+    Tls(#[source] rustls::Error),
+    /// A token with characters no header may have.
+    #[error("the token for the apiservers has characters that no token has")]
+    Token,
+    /// No connection.
+    #[error("cannot reach {url}")]
+    Unreachable {
+        /// The apiserver.
+        url: String,
+        /// Why.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// Not a URL.
+    #[error("{0:?} is no https:// URL of an apiserver")]
+    Url(String),
+}

@@ -1,0 +1,209 @@
+//! The little of a kubeconfig that is needed to read one object.
+
+use std::path::{Path, PathBuf};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use serde::Deserialize;
+use zeroize::Zeroizing;
+
+/// A client certificate and its key.
+pub(super) type ClientPem = (Vec<u8>, Zeroizing<Vec<u8>>);
+
+/// Credentials of the current context, as PEM and bytes.
+pub(super) struct Context {
+    pub(super) ca: Option<Vec<u8>>,
+    pub(super) client: Option<ClientPem>,
+    pub(super) token: Option<Zeroizing<Vec<u8>>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct File {
+    #[serde(default)]
+    current_context: String,
+    #[serde(default)]
+    contexts: Vec<NamedContext>,
+    #[serde(default)]
+    clusters: Vec<NamedCluster>,
+    #[serde(default)]
+    users: Vec<NamedUser>,
+}
+
+#[derive(Deserialize)]
+struct NamedContext {
+    name: String,
+    context: ContextRef,
+}
+
+#[derive(Deserialize)]
+struct ContextRef {
+    cluster: String,
+    user: String,
+}
+
+#[derive(Deserialize)]
+struct NamedCluster {
+    name: String,
+    cluster: Cluster,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+struct Cluster {
+    certificate_authority: Option<PathBuf>,
+    certificate_authority_data: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct NamedUser {
+    name: String,
+    user: User,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct User {
+    #[serde(rename = "client-certificate")]
+    client_certificate: Option<PathBuf>,
+    #[serde(rename = "client-certificate-data")]
+    client_certificate_data: Option<String>,
+    #[serde(rename = "client-key")]
+    client_key: Option<PathBuf>,
+    #[serde(rename = "client-key-data")]
+    client_key_data: Option<Zeroizing<String>>,
+    token: Option<Zeroizing<String>>,
+    #[serde(rename = "tokenFile")]
+    token_file: Option<PathBuf>,
+}
+
+/// Reads the current context of a kubeconfig.
+pub(super) fn current_context(bytes: &[u8]) -> Result<Context, KubeconfigError> {
+    let text = str::from_utf8(bytes).map_err(|_| KubeconfigError::Malformed)?;
+    // No part of the parser's message is kept: it may quote the line with a key.
+    let options = serde_saphyr::options! { with_snippet: false };
+    let File {
+        current_context,
+        contexts,
+        clusters,
+        users,
+    } = serde_saphyr::from_str_with_options(text, options)
+        .map_err(|_| KubeconfigError::Malformed)?;
+    let context = contexts
+        .into_iter()
+        .find(|named| named.name == current_context)
+        .ok_or(KubeconfigError::Missing("current-context"))?
+        .context;
+    let cluster = clusters
+        .into_iter()
+        .find(|named| named.name == context.cluster)
+        .ok_or(KubeconfigError::Missing("cluster of the current context"))?
+        .cluster;
+    let user = users
+        .into_iter()
+        .find(|named| named.name == context.user)
+        .ok_or(KubeconfigError::Missing("user of the current context"))?
+        .user;
+    Ok(Context {
+        ca: data_or_file(
+            cluster.certificate_authority_data.as_deref(),
+            cluster.certificate_authority.as_deref(),
+        )?,
+        client: client(&user)?,
+        token: token(user)?,
+    })
+}
+
+fn client(user: &User) -> Result<Option<ClientPem>, KubeconfigError> {
+    let cert = data_or_file(
+        user.client_certificate_data.as_deref(),
+        user.client_certificate.as_deref(),
+    )?;
+    let key = data_or_file(
+        user.client_key_data.as_ref().map(|data| data.as_str()),
+        user.client_key.as_deref(),
+    )?;
+    Ok(cert.zip(key.map(Zeroizing::new)))
+}
+
+fn token(user: User) -> Result<Option<Zeroizing<Vec<u8>>>, KubeconfigError> {
+    match (user.token, user.token_file) {
+        (Some(token), _) => Ok(Some(Zeroizing::new(token.as_bytes().to_vec()))),
+        (None, Some(path)) => read(&path).map(|token| Some(Zeroizing::new(token))),
+        (None, None) => Ok(None),
+    }
+}
+
+/// kubectl's own order: inlined data wins over a file.
+fn data_or_file(
+    data: Option<&str>,
+    path: Option<&Path>,
+) -> Result<Option<Vec<u8>>, KubeconfigError> {
+    match (data, path) {
+        (Some(data), _) => STANDARD
+            .decode(data.trim())
+            .map(Some)
+            .map_err(|_| KubeconfigError::Malformed),
+        (None, Some(path)) => read(path).map(Some),
+        (None, None) => Ok(None),
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, KubeconfigError> {
+    std::fs::read(path).map_err(|source| KubeconfigError::File {
+        path: path.display().to_string(),
+        source,
+    })
+}
+
+/// Why a kubeconfig gives no credentials.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum KubeconfigError {
+    /// A file it names could not be read.
+    #[error("cannot read {path}, which it names")]
+    File {
+        /// Which.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Not YAML of a kubeconfig, or data that is no base64.
+    #[error("it is no valid kubeconfig")]
+    Malformed,
+    /// Something that is needed is not there.
+    #[error("it has no {0}")]
+    Missing(&'static str),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CONFIG: &str = "
+current-context: a
+contexts: [{name: a, context: {cluster: c, user: u}}]
+clusters: [{name: c, cluster: {server: 'https://x', certificate-authority-data: Q0E=}}]
+users: [{name: u, user: {token: t0ken}}]
+";
+
+    #[test]
+    fn the_current_context_is_read() {
+        let context = current_context(CONFIG.as_bytes()).unwrap();
+        assert_eq!(context.ca.unwrap(), b"CA");
+        assert_eq!(context.token.unwrap().as_slice(), b"t0ken");
+        assert!(context.client.is_none());
+    }
+
+    #[test]
+    fn what_is_missing_is_named_and_nothing_is_quoted() {
+        let error = |text: &str| current_context(text.as_bytes()).err().unwrap().to_string();
+        assert_eq!(
+            error(&CONFIG.replace("user: u", "user: v")),
+            "it has no user of the current context"
+        );
+        assert_eq!(
+            error("users: [{name: u, user: {token: [t0ken]}}]"),
+            "it is no valid kubeconfig"
+        );
+    }
+}

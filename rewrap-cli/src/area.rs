@@ -1,0 +1,323 @@
+//! What is in a store, cut along the resources: one area per directory of objects.
+
+use std::sync::Arc;
+
+use crate::{
+    scan::Scan,
+    session::{NamedStore, Session},
+    store::{RangeOptions, StoreError},
+    stored::{Crds, EtcdPrefix, GroupResource, Location, Rule},
+};
+
+/// What is in the stores of a session.
+#[derive(Debug)]
+pub struct Areas {
+    areas: Vec<Area>,
+    prefix: EtcdPrefix,
+    crds: Crds,
+}
+
+impl Areas {
+    /// All areas, in the order in which they are worth rewriting.
+    pub fn iter(&self) -> std::slice::Iter<'_, Area> {
+        self.areas.iter()
+    }
+
+    /// What lies under an etcd key.
+    pub fn locate(&self, key: &[u8]) -> Location {
+        self.prefix.locate(key, &self.crds)
+    }
+}
+
+/// A directory of one store and what its objects are.
+#[derive(Debug, Clone)]
+pub struct Area {
+    /// The index of its store in the session.
+    pub store: usize,
+    /// What all its keys begin with, the last slash included.
+    pub path: Vec<u8>,
+    /// What is in it.
+    pub content: Content,
+}
+
+impl Area {
+    /// The path for people.
+    pub fn display(&self) -> String {
+        String::from_utf8_lossy(&self.path).into_owned()
+    }
+}
+
+/// What an area holds.
+#[derive(Debug, Clone)]
+pub enum Content {
+    /// The objects of one resource.
+    Objects {
+        /// The resource.
+        resource: GroupResource,
+        /// How kube-apiserver transforms it.
+        rule: Arc<Rule>,
+    },
+    /// Nothing that kube-apiserver transforms, or nothing known: never written.
+    LeftAlone(String),
+}
+
+impl Session {
+    /// All areas of all stores; those that leak most come first, those that change most come last.
+    ///
+    /// # Errors
+    /// A store that cannot be read, or whose prefix holds no cluster.
+    pub async fn areas(&self) -> Result<Areas, AreaError> {
+        self.require_cluster().await?;
+        let crds = self.crds().await?;
+        let mut areas = Vec::new();
+        for index in 0..self.stores.len() {
+            self.areas_of(index, &crds, &mut areas).await?;
+        }
+        areas.sort_by_key(order);
+        Ok(Areas {
+            areas,
+            prefix: self.prefix.clone(),
+            crds,
+        })
+    }
+
+    /// The rule of a resource; without an entry in the configuration it is plain text.
+    pub fn rule(&self, resource: &GroupResource) -> Arc<Rule> {
+        self.config
+            .rule(resource)
+            .map_or_else(|| Arc::new(Rule::identity()), Arc::clone)
+    }
+
+    /// The store that holds a resource.
+    pub fn store_of(&self, resource: &GroupResource) -> &NamedStore {
+        let overriding = self
+            .stores
+            .iter()
+            .find(|store| store.resources.contains(resource));
+        overriding.unwrap_or(&self.stores[0])
+    }
+
+    /// A wrong prefix must never look like a clean cluster: every cluster has kube-system.
+    async fn require_cluster(&self) -> Result<(), AreaError> {
+        let store = &self.stores[0].store;
+        let key = format!("{}namespaces/kube-system", self.prefix.directory());
+        if store.get(key.as_bytes()).await?.is_some() {
+            return Ok(());
+        }
+        let found = self.top_level().await?;
+        Err(AreaError::NoCluster {
+            prefix: self.prefix.to_string(),
+            found: found.join(", "),
+        })
+    }
+
+    /// The first directory of every key in the default store.
+    async fn top_level(&self) -> Result<Vec<String>, AreaError> {
+        let store = &self.stores[0].store;
+        let mut found = Vec::new();
+        let mut from = b"\0".to_vec();
+        while let Some(key) = first_key(store, &from, b"\0").await? {
+            let end = key
+                .iter()
+                .skip(1)
+                .position(|byte| *byte == b'/')
+                .map(|at| at + 2);
+            let top = &key[..end.unwrap_or(key.len())];
+            found.push(String::from_utf8_lossy(top).into_owned());
+            from = behind(top);
+        }
+        Ok(found)
+    }
+
+    /// The CRDs in the store: they say which paths with a group in them are custom resources.
+    async fn crds(&self) -> Result<Crds, AreaError> {
+        let resource = GroupResource::new("customresourcedefinitions", "apiextensions.k8s.io");
+        let rule = self.rule(&resource);
+        let path = format!(
+            "{}{}/{}/",
+            self.prefix.directory(),
+            resource.group,
+            resource.resource
+        );
+        let mut crds = Crds::default();
+        let mut scan = Scan::new(&self.store_of(&resource).store, &path);
+        while let Some(records) = scan.next().await? {
+            for record in records {
+                // A definition that cannot be read leaves its resources unowned, which is said.
+                if let Ok(opened) = self.keys.open(&rule, &record.key, &record.value).await {
+                    let _ = crds.add(opened.plaintext.expose());
+                }
+            }
+        }
+        Ok(crds)
+    }
+
+    async fn areas_of(
+        &self,
+        index: usize,
+        crds: &Crds,
+        areas: &mut Vec<Area>,
+    ) -> Result<(), AreaError> {
+        let store = &self.stores[index];
+        let start = self.prefix.directory().into_bytes();
+        let end = behind(&start);
+        let mut from = start.clone();
+        while let Some(key) = first_key(&store.store, &from, &end).await? {
+            let path = directory(&key, start.len());
+            from = behind(&path);
+            let content = self.content(&key, crds);
+            let lives_here = match &content {
+                Content::Objects { resource, .. } => std::ptr::eq(self.store_of(resource), store),
+                Content::LeftAlone(_) => true,
+            };
+            let content = if lives_here {
+                content
+            } else {
+                Content::LeftAlone("an override sends this resource to another etcd".to_owned())
+            };
+            areas.push(Area {
+                store: index,
+                path,
+                content,
+            });
+        }
+        Ok(())
+    }
+
+    fn content(&self, key: &[u8], crds: &Crds) -> Content {
+        match self.prefix.locate(key, crds) {
+            Location::Object { resource, .. } => Content::Objects {
+                rule: self.rule(&resource),
+                resource,
+            },
+            Location::NeverTouched(why) => Content::LeftAlone(why.to_string()),
+            Location::Unowned(resource) => Content::LeftAlone(format!(
+                "no CustomResourceDefinition of this cluster defines {resource}"
+            )),
+            Location::Unmapped { .. } => Content::LeftAlone("an unknown resource".to_owned()),
+        }
+    }
+}
+
+async fn first_key(
+    store: &crate::store::Store,
+    from: &[u8],
+    end: &[u8],
+) -> Result<Option<Vec<u8>>, StoreError> {
+    let options = RangeOptions {
+        key: from.to_vec(),
+        range_end: end.to_vec(),
+        limit: 1,
+        keys_only: true,
+        ..RangeOptions::default()
+    };
+    Ok(store
+        .range(options)
+        .await?
+        .records
+        .into_iter()
+        .next()
+        .map(|record| record.key.to_vec()))
+}
+
+/// The directory that holds the objects of one resource: one segment behind the prefix, two where
+/// the first names a group or is `services`. A key without such a slash stands for itself.
+fn directory(key: &[u8], prefix: usize) -> Vec<u8> {
+    let segments = |count: usize| {
+        let slashes = key
+            .iter()
+            .enumerate()
+            .skip(prefix)
+            .filter(|(_, byte)| **byte == b'/');
+        slashes.map(|(at, _)| at + 1).nth(count - 1)
+    };
+    let first = segments(1).unwrap_or(key.len());
+    let name = &key[prefix..first];
+    let grouped = name.contains(&b'.') || name == b"services/";
+    let end = if grouped {
+        segments(2).unwrap_or(first)
+    } else {
+        first
+    };
+    key[..end].to_vec()
+}
+
+/// The first key that is not in a directory, or not this key.
+fn behind(path: &[u8]) -> Vec<u8> {
+    match path {
+        // '0' is the byte behind '/'.
+        [directory @ .., b'/'] => [directory, b"0"].concat(),
+        key => [key, b"\0"].concat(),
+    }
+}
+
+/// Secrets first, since they leak most; what is rewritten all the time last, since it may be
+/// current by then.
+fn order(area: &Area) -> (u8, Vec<u8>) {
+    let Content::Objects { resource, .. } = &area.content else {
+        return (3, area.path.clone());
+    };
+    let rank = match &*resource.resource {
+        "secrets" => 0,
+        "events" | "leases" | "endpoints" | "endpointslices" => 2,
+        _ => 1,
+    };
+    (rank, area.path.clone())
+}
+
+/// Why the areas of a store cannot be listed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AreaError {
+    /// No kube-system below the prefix.
+    #[error(
+        "no cluster below {prefix}: {prefix}/namespaces/kube-system does not exist; found: {}; \
+         give the apiserver's own --etcd-prefix",
+        if found.is_empty() { "nothing" } else { found.as_str() }
+    )]
+    NoCluster {
+        /// The prefix that was looked below.
+        prefix: String,
+        /// The top-level directories of the store.
+        found: String,
+    },
+    /// etcd.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn directories_end_where_the_objects_of_a_resource_begin() {
+        for (key, expected) in [
+            ("/registry/secrets/default/a", "/registry/secrets/"),
+            ("/registry/namespaces/kube-system", "/registry/namespaces/"),
+            (
+                "/registry/services/specs/default/a",
+                "/registry/services/specs/",
+            ),
+            (
+                "/registry/services/endpoints/default/a",
+                "/registry/services/endpoints/",
+            ),
+            (
+                "/registry/awesome.bears.com/pandas/default/a",
+                "/registry/awesome.bears.com/pandas/",
+            ),
+            (
+                "/registry/awesome.bears.com/odd",
+                "/registry/awesome.bears.com/",
+            ),
+            ("/registry/health", "/registry/health"),
+            ("/registry/ranges/serviceips", "/registry/ranges/"),
+        ] {
+            assert_eq!(
+                directory(key.as_bytes(), "/registry/".len()),
+                expected.as_bytes()
+            );
+        }
+    }
+}

@@ -1,0 +1,346 @@
+//! What a person may type. Names of connection flags and variables are etcdctl's, with
+//! kube-apiserver's own spellings as aliases, so that either set can be copied over.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Says which key protects what in etcd, brings it to the current key, and proves it.
+#[derive(Debug, Parser)]
+#[command(
+    name = "rewrap",
+    version,
+    propagate_version = true,
+    subcommand_required = true
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// One verb, one file in `command/`.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Show what is stored under which key.
+    Status(StatusArgs),
+    /// Show what `run` would do, and what it would cost.
+    Plan(PlanArgs),
+    /// Rewrite everything that is not under the current key.
+    Run(RunArgs),
+    /// Prove that nothing is left to rewrite: opens everything at one revision.
+    Verify(VerifyArgs),
+    /// Show under which key one object is stored.
+    Get(GetArgs),
+    /// Check or fingerprint an EncryptionConfiguration; needs no etcd.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Print completions for a shell.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+/// How to reach etcd, the configuration and the KMS plugins.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Connection")]
+pub struct Connection {
+    /// Client URLs of etcd.
+    #[arg(
+        long,
+        visible_alias = "etcd-servers",
+        env = "ETCDCTL_ENDPOINTS",
+        value_delimiter = ',',
+        value_name = "URL"
+    )]
+    pub endpoints: Vec<String>,
+    /// Other etcds for single resources: `group/resource#url;url`.
+    #[arg(long, value_delimiter = ',', value_name = "OVERRIDE")]
+    pub etcd_servers_overrides: Vec<String>,
+    /// The CA that signed etcd's certificates.
+    #[arg(
+        long,
+        visible_alias = "etcd-cafile",
+        env = "ETCDCTL_CACERT",
+        value_name = "FILE"
+    )]
+    pub cacert: Option<PathBuf>,
+    /// Client certificate for etcd.
+    #[arg(
+        long,
+        visible_alias = "etcd-certfile",
+        env = "ETCDCTL_CERT",
+        value_name = "FILE"
+    )]
+    pub cert: Option<PathBuf>,
+    /// Key of the client certificate.
+    #[arg(
+        long,
+        visible_alias = "etcd-keyfile",
+        env = "ETCDCTL_KEY",
+        value_name = "FILE"
+    )]
+    pub key: Option<PathBuf>,
+    /// etcd user; the password comes from --password-file.
+    #[arg(
+        long,
+        env = "ETCDCTL_USER",
+        value_name = "NAME",
+        requires = "password_file"
+    )]
+    pub user: Option<String>,
+    /// A file with nothing but the password of --user.
+    #[arg(long, value_name = "FILE")]
+    pub password_file: Option<PathBuf>,
+    /// Where kube-apiserver keeps its keys in etcd [default: /registry].
+    #[arg(long, value_name = "PATH")]
+    pub etcd_prefix: Option<String>,
+    /// The EncryptionConfiguration that every apiserver has loaded.
+    #[arg(long, value_name = "FILE")]
+    pub encryption_provider_config: Option<PathBuf>,
+    /// Where a KMS provider's socket is, if not where the configuration says.
+    #[arg(long, value_name = "NAME=unix:///PATH")]
+    pub kms_endpoint: Vec<String>,
+    /// A kube-apiserver static pod manifest to take all of the above from; container paths are
+    /// mapped to host paths. Default where it exists and neither etcd nor configuration is given:
+    /// /etc/kubernetes/manifests/kube-apiserver.yaml.
+    #[arg(long, value_name = "FILE")]
+    pub from_manifest: Option<PathBuf>,
+    /// The release of the apiservers, where releases differ [default: the newest known].
+    #[arg(long, value_name = "1.N")]
+    pub kubernetes_version: Option<String>,
+    /// What kind of DEK source kube-apiserver writes under KMS v2.
+    #[arg(long, value_enum, default_value_t)]
+    pub dek_type: DekType,
+    /// Seconds to wait for one answer of etcd.
+    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
+    pub request_timeout: u64,
+}
+
+/// Which objects.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Scope")]
+pub struct Scope {
+    /// Only these resources: `secrets`, `deployments.apps`.
+    #[arg(long, value_delimiter = ',', value_name = "RESOURCE")]
+    pub resource: Vec<String>,
+    /// Not these resources.
+    #[arg(long, value_delimiter = ',', value_name = "RESOURCE")]
+    pub exclude: Vec<String>,
+    /// Only objects of this namespace.
+    #[arg(long, short = 'n', value_name = "NAMESPACE")]
+    pub namespace: Option<String>,
+}
+
+/// How results are printed on stdout.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people.
+    #[default]
+    Table,
+    /// One JSON document.
+    Json,
+    /// One YAML document.
+    Yaml,
+}
+
+/// The kind of DEK source under KMS v2.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum DekType {
+    /// The kind of the newest value under the current key id; without one, by --kubernetes-version.
+    #[default]
+    Auto,
+    /// An AES-GCM key (Kubernetes 1.27 and 1.28).
+    #[value(name = "0")]
+    AesGcmKey,
+    /// A seed for HKDF (Kubernetes 1.28 with KMSv2KDF, and newer).
+    #[value(name = "1")]
+    Seed,
+}
+
+/// `rewrap status`.
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// How to get there.
+    #[command(flatten)]
+    pub connection: Connection,
+    /// Which objects.
+    #[command(flatten)]
+    pub scope: Scope,
+    /// Judge values by their prefix alone: quicker, needs no key, proves less.
+    #[arg(long)]
+    pub fast: bool,
+    /// Exit with 1 if anything is stale, in plain text or unreadable.
+    #[arg(long)]
+    pub exit_code: bool,
+    /// Format on stdout.
+    #[arg(long, short, value_enum, default_value_t)]
+    pub output: Output,
+}
+
+/// `rewrap plan`.
+#[derive(Debug, Args)]
+pub struct PlanArgs {
+    /// How to get there.
+    #[command(flatten)]
+    pub connection: Connection,
+    /// Which objects.
+    #[command(flatten)]
+    pub scope: Scope,
+    /// How fast.
+    #[command(flatten)]
+    pub pace: PaceArgs,
+    /// Format on stdout.
+    #[arg(long, short, value_enum, default_value_t)]
+    pub output: Output,
+}
+
+/// How fast `run` goes.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Pace")]
+pub struct PaceArgs {
+    /// Objects written per second. Watch caches keep about 75 s of history: far above 1,000 a
+    /// second per resource clients must list again.
+    #[arg(long, value_name = "OBJECTS", default_value_t = 500, conflicts_with = "max",
+          value_parser = clap::value_parser!(u32).range(1..))]
+    pub rate: u32,
+    /// Transactions in flight.
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub concurrency: u16,
+    /// As fast as etcd takes it: for a maintenance window.
+    #[arg(long)]
+    pub max: bool,
+}
+
+/// `rewrap run`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// How to get there.
+    #[command(flatten)]
+    pub connection: Connection,
+    /// Which objects.
+    #[command(flatten)]
+    pub scope: Scope,
+    /// Only objects stored under this key or KMS provider.
+    #[arg(long, value_name = "NAME", help_heading = "Scope")]
+    pub from_key: Option<String>,
+    /// Stop after so many rewritten objects.
+    #[arg(long, value_name = "OBJECTS", help_heading = "Scope")]
+    pub limit: Option<u64>,
+    /// How fast.
+    #[command(flatten)]
+    pub pace: PaceArgs,
+    /// Proof that every apiserver can read what will be written.
+    #[command(flatten)]
+    pub proof: ProofArgs,
+    /// Do not ask.
+    #[arg(long, short)]
+    pub yes: bool,
+    /// Do not take the lock that keeps two runs apart: for accounts that may not write
+    /// /ringfence.dev/.
+    #[arg(long)]
+    pub no_lock: bool,
+    /// Go on under the new key if the KMS plugin rotates during the run, instead of stopping.
+    #[arg(long)]
+    pub follow: bool,
+    /// Format of the report on stdout.
+    #[arg(long, short, value_enum, default_value_t)]
+    pub output: Output,
+}
+
+/// Where the canary is read back.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Proof that every apiserver can read what will be written")]
+pub struct ProofArgs {
+    /// The URL of an apiserver; give every one. One object is rewritten, read back through each of
+    /// them, and put back if one cannot read it.
+    #[arg(long, value_name = "URL", conflicts_with = "assume_converged")]
+    pub apiserver: Vec<String>,
+    /// Credentials and CA for --apiserver.
+    #[arg(long, value_name = "FILE", conflicts_with = "token_file")]
+    pub kubeconfig: Option<PathBuf>,
+    /// A file with a bearer token for --apiserver.
+    #[arg(long, value_name = "FILE", requires = "apiserver_cacert")]
+    pub token_file: Option<PathBuf>,
+    /// The CA that signed the apiservers' certificates.
+    #[arg(long, value_name = "FILE")]
+    pub apiserver_cacert: Option<PathBuf>,
+    /// Vouch for the apiservers yourself: every one has loaded this configuration and reads what it
+    /// writes. If one has not, its clients lose sight of whole resources.
+    #[arg(long)]
+    pub assume_converged: bool,
+}
+
+/// `rewrap verify`.
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// How to get there.
+    #[command(flatten)]
+    pub connection: Connection,
+    /// Which objects.
+    #[command(flatten)]
+    pub scope: Scope,
+    /// Format on stdout.
+    #[arg(long, short, value_enum, default_value_t)]
+    pub output: Output,
+}
+
+/// `rewrap get`.
+#[derive(Debug, Args)]
+pub struct GetArgs {
+    /// How to get there.
+    #[command(flatten)]
+    pub connection: Connection,
+    /// The resource: `secrets`, `deployments.apps`.
+    pub resource: String,
+    /// The object: `NAMESPACE/NAME`, or `NAME` where there are no namespaces.
+    pub object: String,
+    /// Print the object itself to stdout, secrets included.
+    #[arg(long)]
+    pub reveal: bool,
+    /// Format on stdout.
+    #[arg(long, short, value_enum, default_value_t)]
+    pub output: Output,
+}
+
+/// `rewrap config`.
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Accept exactly what kube-apiserver accepts, and warn about what it accepts but you will
+    /// regret.
+    Lint(LintArgs),
+    /// The hash that kube-apiserver's metrics show for this file (1.34 and newer).
+    Hash {
+        /// The EncryptionConfiguration.
+        file: PathBuf,
+    },
+}
+
+/// `rewrap config lint`.
+#[derive(Debug, Args)]
+pub struct LintArgs {
+    /// The EncryptionConfiguration.
+    pub file: PathBuf,
+    /// The release to judge as [default: the newest known].
+    #[arg(long, value_name = "1.N")]
+    pub kubernetes_version: Option<String>,
+    /// kube-apiserver's own flag; of it, `KMSv1` matters here.
+    #[arg(long, value_name = "GATE=true|false", value_delimiter = ',')]
+    pub feature_gates: Vec<String>,
+    /// Judge as with `--encryption-provider-config-automatic-reload`.
+    #[arg(long)]
+    pub automatic_reload: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+}

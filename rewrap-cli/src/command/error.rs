@@ -1,0 +1,170 @@
+//! Why a command failed, and the exit code that says so.
+
+use std::path::PathBuf;
+
+use super::Exit;
+use crate::{
+    apiserver::ApiserverError,
+    area::AreaError,
+    config::encryption::ConfigErrors,
+    keys::WriteDekError,
+    rewrap::{CanaryError, RunError},
+    session::SessionError,
+    store::StoreError,
+    stored::OpenError,
+    survey::SurveyError,
+};
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CommandError {
+    /// The credentials for the apiservers are no good.
+    #[error("the apiservers cannot be asked")]
+    Apiserver(#[source] ApiserverError),
+    /// The canary was not read back.
+    #[error(transparent)]
+    Canary(#[from] CanaryError),
+    /// An EncryptionConfiguration is refused.
+    #[error("{} is refused", path.display())]
+    Config {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: ConfigErrors,
+    },
+    /// Nobody vouches for the apiservers.
+    #[error(
+        "{0} objects would be rewritten, but nothing shows that every apiserver can read what would \
+         be written; give --apiserver URL for each of them, or vouch for them with \
+         --assume-converged; nothing was written"
+    )]
+    NoProof(u64),
+    /// A terminal file or stream.
+    #[error("cannot read or write")]
+    Io(#[source] std::io::Error),
+    /// KMS v1 is the write provider.
+    #[error(
+        "{resource} is written with the KMS v1 provider {provider}, which stores no key id: nothing \
+         can tell what is stale; make a KMS v2 provider the first one"
+    )]
+    KmsV1 {
+        /// The resource.
+        resource: String,
+        /// The provider's name.
+        provider: String,
+    },
+    /// The KMS provider to write under does not answer.
+    #[error("the KMS provider {provider} is to be written with but is not usable: {reason}")]
+    KmsDown {
+        /// The provider's name.
+        provider: String,
+        /// What its client says.
+        reason: String,
+    },
+    /// No terminal to ask on.
+    #[error("no terminal to ask on; give --yes to rewrite {0} objects; nothing was written")]
+    NotAsked(u64),
+    /// The person said no.
+    #[error("nothing was written")]
+    Declined,
+    /// Apiservers without credentials.
+    #[error("--apiserver needs --kubeconfig, or --token-file and --apiserver-cacert")]
+    NoCredentials,
+    /// No object of this name.
+    #[error("{0} does not exist in etcd")]
+    NotFound(String),
+    /// A resource nobody knows.
+    #[error(
+        "{0:?} is no resource that is known to be stored; write it as `secrets` or \
+         `deployments.apps`"
+    )]
+    UnknownResource(String),
+    /// The run ended early.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// The object cannot be shown.
+    #[error("{key} does not open")]
+    Unreadable {
+        /// The etcd key.
+        key: String,
+        /// Why.
+        source: OpenError,
+    },
+    /// The session did not begin.
+    #[error(transparent)]
+    Session(#[from] SessionError),
+    /// The store could not be read through.
+    #[error(transparent)]
+    Survey(#[from] SurveyError),
+}
+
+impl CommandError {
+    /// The exit code.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Apiserver(_) | Self::KmsDown { .. } => Exit::Unreachable,
+            Self::Canary(CanaryError::Run(error)) | Self::Run(error) => of_run(error),
+            Self::Canary(_) | Self::Declined | Self::NoProof(_) | Self::NotAsked(_) => Exit::Gate,
+            Self::Config { .. } | Self::KmsV1 { .. } => Exit::Refused,
+            Self::Io(_) | Self::NotFound(_) => Exit::Runtime,
+            Self::Session(error) => of_session(error),
+            Self::Survey(error) => of_survey(error),
+            Self::NoCredentials | Self::UnknownResource(_) => Exit::Usage,
+            Self::Unreadable { .. } => Exit::Findings,
+        }
+    }
+}
+
+impl From<StoreError> for CommandError {
+    fn from(error: StoreError) -> Self {
+        Self::Survey(error.into())
+    }
+}
+
+impl From<AreaError> for CommandError {
+    fn from(error: AreaError) -> Self {
+        Self::Survey(error.into())
+    }
+}
+
+fn of_session(error: &SessionError) -> Exit {
+    match error {
+        SessionError::Store(error) => of_store(error),
+        SessionError::File { .. } => Exit::Runtime,
+        SessionError::Config { .. } | SessionError::Manifest { .. } => Exit::Refused,
+        _ => Exit::Usage,
+    }
+}
+
+fn of_survey(error: &SurveyError) -> Exit {
+    match error {
+        SurveyError::Area(error) => of_area(error),
+        SurveyError::Store(error) => of_store(error),
+    }
+}
+
+fn of_area(error: &AreaError) -> Exit {
+    match error {
+        AreaError::NoCluster { .. } => Exit::Refused,
+        AreaError::Store(error) => of_store(error),
+    }
+}
+
+fn of_run(error: &RunError) -> Exit {
+    match error {
+        RunError::KeyChange(_) => Exit::Gate,
+        RunError::Area(error) => of_area(error),
+        RunError::Store(error) => of_store(error),
+        RunError::WriteDek(WriteDekError::Random(_)) => Exit::Runtime,
+        RunError::WriteDek(_) => Exit::Unreachable,
+    }
+}
+
+fn of_store(error: &StoreError) -> Exit {
+    match error.exit_code() {
+        4 => Exit::Unreachable,
+        5 => Exit::Gate,
+        _ => Exit::Runtime,
+    }
+}

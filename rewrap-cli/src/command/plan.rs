@@ -1,0 +1,112 @@
+//! `rewrap plan`.
+
+use kms_proto::inventory::{
+    API_VERSION, Inventory, ObjectState, PlannedResource, ResourceInventory, RewrapPlan,
+};
+
+use super::{CommandError, Exit, status};
+use crate::{
+    cli::{Output, PaceArgs, PlanArgs},
+    report,
+    scope::Scope,
+    session::Session,
+    store::EndpointStatus,
+    survey::{Depth, survey},
+};
+
+/// What a rewritten value may gain: prefix, key id, DEK source and nonce of KMS v2 with a local
+/// root come to about this many bytes.
+const OVERHEAD: u64 = 320;
+
+/// Shows what `run` would do, and what it would cost.
+pub(super) async fn plan(args: PlanArgs) -> Result<Exit, CommandError> {
+    let mut session = Session::open(&args.connection).await?;
+    status::warn_of_silent_plugins(&session);
+    let inventory = survey(&mut session, &Scope::new(&args.scope), Depth::Opened).await?;
+    let members = session.stores[0].store.status().await;
+    let member = members
+        .into_iter()
+        .flatten()
+        .max_by_key(|member| member.db_size);
+    let plan = plan_of(&inventory, &args.pace, member.as_ref());
+    report::print(args.output, &plan, report::plan_table).map_err(CommandError::Io)?;
+    if args.output == Output::Table && plan.objects > 0 {
+        eprintln!("next: `rewrap run --apiserver URL`, once for every apiserver");
+    }
+    Ok(Exit::Done)
+}
+
+/// Objects of a resource that a run would rewrite, and their bytes.
+pub(super) fn to_rewrite(resource: &ResourceInventory) -> (u64, u64) {
+    resource
+        .written_with
+        .iter()
+        .filter(|row| matches!(row.state, ObjectState::Plaintext | ObjectState::Stale))
+        .fold((0, 0), |(objects, bytes), row| {
+            (objects + row.objects, bytes + row.bytes)
+        })
+}
+
+fn plan_of(inventory: &Inventory, pace: &PaceArgs, member: Option<&EndpointStatus>) -> RewrapPlan {
+    let resources: Vec<_> = inventory
+        .resources
+        .iter()
+        .filter_map(|resource| {
+            let (objects, bytes) = to_rewrite(resource);
+            (objects > 0).then(|| PlannedResource {
+                resource: resource.resource.clone(),
+                objects,
+                bytes,
+                writes_with: resource.writes_with.clone(),
+            })
+        })
+        .collect();
+    let objects = resources.iter().map(|resource| resource.objects).sum();
+    let bytes: u64 = resources.iter().map(|resource| resource.bytes).sum();
+    let wraps = resources
+        .iter()
+        .filter(|resource| resource.writes_with.provider == "kms-v2")
+        .map(|resource| &resource.writes_with)
+        .collect::<std::collections::BTreeSet<_>>()
+        .len() as u64;
+    let growth_bytes = bytes + objects * OVERHEAD;
+    RewrapPlan {
+        api_version: API_VERSION,
+        kind: "RewrapPlan",
+        objects,
+        bytes,
+        kms_calls: inventory.dek_sources.len() as u64 + wraps,
+        growth_bytes,
+        db_size: member.map(|member| member.db_size.unsigned_abs()),
+        db_quota: member
+            .and_then(|member| member.quota)
+            .map(i64::unsigned_abs),
+        seconds: (!pace.max).then(|| objects.div_ceil(u64::from(pace.rate))),
+        warnings: warnings(inventory, growth_bytes, member),
+        resources,
+    }
+}
+
+fn warnings(inventory: &Inventory, growth: u64, member: Option<&EndpointStatus>) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if !inventory.unreadable.is_empty() {
+        warnings.push(format!(
+            "{} objects cannot be opened and would stay as they are",
+            inventory.unreadable.len()
+        ));
+    }
+    let full = member.and_then(|member| Some((member.db_size_in_use, member.quota?)));
+    if let Some((size, quota)) = full
+        && size.unsigned_abs() + growth > quota.unsigned_abs() / 10 * 8
+    {
+        warnings.push(
+            "the database would come close to its quota; compact and defragment first, or rewrite \
+             in portions with --resource or --limit"
+                .to_owned(),
+        );
+    }
+    for problem in member.into_iter().flat_map(|member| &member.problems) {
+        warnings.push(format!("etcd says {problem}"));
+    }
+    warnings
+}

@@ -1,0 +1,65 @@
+//! `rewrap status`.
+
+use kms_proto::inventory::Inventory;
+
+use super::{CommandError, Exit};
+use crate::{
+    cli::{Output, StatusArgs},
+    report,
+    scope::Scope,
+    session::Session,
+    survey::{Depth, survey},
+};
+
+/// Shows what is stored under which key.
+pub(super) async fn status(args: StatusArgs) -> Result<Exit, CommandError> {
+    let mut session = Session::open(&args.connection).await?;
+    warn_of_silent_plugins(&session);
+    let depth = if args.fast {
+        Depth::Fast
+    } else {
+        Depth::Opened
+    };
+    let inventory = survey(&mut session, &Scope::new(&args.scope), depth).await?;
+    report::print(args.output, &inventory, report::inventory_table).map_err(CommandError::Io)?;
+    if args.output == Output::Table {
+        eprint!("{}", next_command(&inventory));
+    }
+    Ok(if args.exit_code && has_findings(&inventory) {
+        Exit::Findings
+    } else {
+        Exit::Done
+    })
+}
+
+/// Whether anything is not as kube-apiserver would write it now.
+pub(super) fn has_findings(inventory: &Inventory) -> bool {
+    inventory
+        .resources
+        .iter()
+        .any(|resource| resource.current != resource.total)
+}
+
+/// What protects values cannot be said without the plugin that can unwrap them.
+pub(super) fn warn_of_silent_plugins(session: &Session) {
+    for (provider, reason) in session.keys.down() {
+        eprintln!("warning: the KMS provider {provider} is not usable: {reason}");
+    }
+}
+
+fn next_command(inventory: &Inventory) -> &'static str {
+    let any = |count: fn(&kms_proto::inventory::ResourceInventory) -> u64| {
+        inventory
+            .resources
+            .iter()
+            .any(|resource| count(resource) > 0)
+    };
+    if any(|resource| resource.unreadable) {
+        "next: add the key that wrote the unreadable objects to the configuration, behind the \
+         others; `rewrap get RESOURCE NAMESPACE/NAME` shows which one it is\n"
+    } else if any(|resource| resource.stale + resource.plaintext) {
+        "next: `rewrap plan` shows what rewriting the rest would cost\n"
+    } else {
+        "next: `rewrap verify` proves it at one revision\n"
+    }
+}

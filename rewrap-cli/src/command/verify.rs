@@ -1,0 +1,98 @@
+//! `rewrap verify`.
+
+use std::collections::BTreeSet;
+
+use kms_proto::inventory::{Inventory, KeyRef};
+
+use super::{CommandError, Exit, status};
+use crate::{
+    cli::{Output, VerifyArgs},
+    report,
+    scope::Scope,
+    session::Session,
+    stored::Provider,
+    survey::survey_at_one_revision,
+};
+
+/// Opens everything at one revision and says whether anything is left to rewrite.
+pub(super) async fn verify(args: VerifyArgs) -> Result<Exit, CommandError> {
+    let mut session = Session::open(&args.connection).await?;
+    status::warn_of_silent_plugins(&session);
+    let scope = Scope::new(&args.scope);
+    let inventory = survey_at_one_revision(&mut session, &scope).await?;
+    let unneeded = unneeded(&session, &inventory);
+    let table = |inventory: &Inventory| {
+        let mut text = report::inventory_table(inventory);
+        text.push_str(&verdict(inventory));
+        if scope.is_everything() {
+            for key in &unneeded {
+                text.push_str(&format!(
+                    "no stored object needs {} {}\n",
+                    key.provider, key.key
+                ));
+            }
+        }
+        text
+    };
+    report::print(args.output, &inventory, table).map_err(CommandError::Io)?;
+    let clean = !status::has_findings(&inventory);
+    if args.output == Output::Table && clean && !unneeded.is_empty() && scope.is_everything() {
+        eprintln!(
+            "next: keep what is not needed readable until etcd has compacted the revisions before \
+             {} (twice the compaction interval, 10 minutes by default), then remove it",
+            inventory
+                .stores
+                .iter()
+                .map(|store| store.revision)
+                .max()
+                .unwrap_or_default()
+        );
+    }
+    Ok(if clean { Exit::Done } else { Exit::Findings })
+}
+
+fn verdict(inventory: &Inventory) -> String {
+    let revisions: Vec<_> = inventory
+        .stores
+        .iter()
+        .map(|store| store.revision.to_string())
+        .collect();
+    let revisions = revisions.join(", ");
+    if status::has_findings(inventory) {
+        format!("not verified: at revision {revisions} something is left to rewrite\n")
+    } else {
+        format!("verified: at revision {revisions} every object opens under its current key\n")
+    }
+}
+
+/// Keys and KMS providers of the configuration that no stored object was written with and that
+/// nothing is written with now.
+fn unneeded(session: &Session, inventory: &Inventory) -> BTreeSet<KeyRef> {
+    let rules = session.config.entries().iter().map(|entry| &entry.rule);
+    let mut unneeded: BTreeSet<_> = rules
+        .flat_map(|rule| rule.providers())
+        .flat_map(keys_of)
+        .collect();
+    for resource in &inventory.resources {
+        unneeded.remove(&resource.writes_with);
+        for written in &resource.written_with {
+            unneeded.remove(&written.key);
+        }
+    }
+    unneeded
+}
+
+/// What a provider can be asked to open values with; plain text needs nothing.
+fn keys_of(provider: &Provider) -> Vec<KeyRef> {
+    let key = |name: &str| KeyRef {
+        provider: provider.kind().to_string(),
+        key: name.to_owned(),
+    };
+    match provider {
+        Provider::Identity => Vec::new(),
+        Provider::AesCbc(keys) | Provider::AesGcm(keys) | Provider::Secretbox(keys) => {
+            keys.iter().map(|named| key(named.name())).collect()
+        }
+        Provider::KmsV1(name) | Provider::KmsV2(name) => vec![key(name)],
+    }
+}

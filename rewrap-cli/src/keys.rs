@@ -1,0 +1,297 @@
+//! The keys of one session: KMS providers, their current key ids, and every DEK source that was
+//! unwrapped so far. The one place where opening a value may have to wait.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use futures_util::{StreamExt as _, stream};
+use kms_proto::{DekSource, DekSourceType, KeyId};
+
+use crate::{
+    kms::{KmsClient, KmsError, KmsV1Client},
+    stored::{
+        CurrentKey, CurrentKeys, DekRef, DekSources, FreshDekSource, KmsName, OpenError, Opened,
+        Rule, Step, UnwrapError, WriteDek,
+    },
+};
+
+/// Unwrap calls in flight: a plugin must cope with thousands, a key server behind it may not.
+const UNWRAPS_IN_FLIGHT: usize = 16;
+
+/// DEK sources kept from page to page. Far more than a cluster on KMS v2 has; only KMS v1, with one
+/// per object, gets there.
+const KNOWN_LIMIT: usize = 20_000;
+
+/// A connection to one KMS provider.
+#[derive(Debug)]
+pub enum KmsConnection {
+    /// KMS v1.
+    V1(KmsV1Client),
+    /// KMS v2.
+    V2(KmsClient),
+}
+
+/// Everything needed to open values, and to make the one DEK source of a run.
+#[derive(Debug)]
+pub struct Keys {
+    providers: BTreeMap<KmsName, KmsConnection>,
+    current: CurrentKeys,
+    down: BTreeMap<KmsName, UnwrapError>,
+    known: Mutex<Known>,
+}
+
+/// What was unwrapped so far, failures included.
+#[derive(Default)]
+struct Known(HashMap<DekRef, Result<DekSource, UnwrapError>>);
+
+impl DekSources for Known {
+    fn get(&self, dek: &DekRef) -> Option<Result<&DekSource, &UnwrapError>> {
+        self.0.get(dek).map(Result::as_ref)
+    }
+}
+
+impl fmt::Debug for Known {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Known").field("len", &self.0.len()).finish()
+    }
+}
+
+impl Keys {
+    /// The keys behind these connections; none has been asked yet.
+    pub fn new(providers: BTreeMap<KmsName, KmsConnection>) -> Self {
+        Self {
+            providers,
+            current: CurrentKeys::default(),
+            down: BTreeMap::new(),
+            known: Mutex::default(),
+        }
+    }
+
+    /// Asks every KMS v2 provider for its current key id. A provider that does not answer as
+    /// kube-apiserver demands has no current key until the next call, and is asked for nothing
+    /// else: see [`Self::down`].
+    pub async fn refresh(&mut self, dek_type: impl Fn(&str) -> DekSourceType) {
+        self.current = CurrentKeys::default();
+        self.down.clear();
+        for (name, connection) in &self.providers {
+            let KmsConnection::V2(client) = connection else {
+                continue;
+            };
+            match client.status().await {
+                Ok(status) => {
+                    let key = CurrentKey {
+                        key_id: status.key_id,
+                        dek_type: dek_type(name),
+                    };
+                    self.current.insert(Arc::clone(name), key);
+                }
+                Err(error) => {
+                    self.down.insert(Arc::clone(name), UnwrapError::new(&error));
+                }
+            }
+        }
+        // What failed while a provider was down may work now.
+        self.lock().0.retain(|_, outcome| outcome.is_ok());
+    }
+
+    /// The current key of every KMS v2 provider that is up.
+    pub fn current(&self) -> &CurrentKeys {
+        &self.current
+    }
+
+    /// The providers whose Status failed, with the reason.
+    pub fn down(&self) -> &BTreeMap<KmsName, UnwrapError> {
+        &self.down
+    }
+
+    /// Opens one value.
+    ///
+    /// # Errors
+    /// Why nothing in the rule opens it.
+    pub async fn open(&self, rule: &Rule, path: &[u8], value: &[u8]) -> Result<Opened, OpenError> {
+        loop {
+            let step = rule.open(path, value, &self.current, &*self.lock());
+            match step {
+                Step::Done(outcome) => return outcome,
+                Step::Need(dek) => self.unwrap_all([dek]).await,
+            }
+        }
+    }
+
+    /// Opens the values of one page; every distinct DEK source is unwrapped once.
+    pub async fn open_all(
+        &self,
+        rule: &Rule,
+        values: &[(&[u8], &[u8])],
+    ) -> Vec<Result<Opened, OpenError>> {
+        self.forget_too_many();
+        let mut outcomes: Vec<_> = values.iter().map(|_| None).collect();
+        loop {
+            let needs = self.open_known(rule, values, &mut outcomes);
+            if needs.is_empty() {
+                // Without a need every value has its outcome.
+                return outcomes.into_iter().flatten().collect();
+            }
+            self.unwrap_all(needs).await;
+        }
+    }
+
+    /// Opens what the known DEK sources open, and says what else is needed.
+    fn open_known(
+        &self,
+        rule: &Rule,
+        values: &[(&[u8], &[u8])],
+        outcomes: &mut [Option<Result<Opened, OpenError>>],
+    ) -> HashSet<DekRef> {
+        let known = self.lock();
+        let mut needs = HashSet::new();
+        for ((path, value), outcome) in values.iter().zip(outcomes) {
+            if outcome.is_none() {
+                match rule.open(path, value, &self.current, &*known) {
+                    Step::Done(done) => *outcome = Some(done),
+                    Step::Need(dek) => drop(needs.insert(dek)),
+                }
+            }
+        }
+        needs
+    }
+
+    /// Makes the DEK source of a run: a random seed, wrapped under the provider's current KEK.
+    ///
+    /// # Errors
+    /// The plugin fails, or wraps under another key id than its Status named.
+    pub async fn fresh(&self, provider: &KmsName) -> Result<WriteDek, WriteDekError> {
+        let (Some(KmsConnection::V2(client)), Some(current)) =
+            (self.providers.get(provider), self.current.get(provider))
+        else {
+            return Err(WriteDekError::NoCurrentKey(Arc::clone(provider)));
+        };
+        let fresh = FreshDekSource::generate().map_err(WriteDekError::Random)?;
+        let encrypted = client
+            .encrypt(fresh.source(), &current.key_id)
+            .await
+            .map_err(|source| WriteDekError::Encrypt {
+                provider: Arc::clone(provider),
+                source,
+            })?;
+        Ok(WriteDek::new(
+            Arc::clone(provider),
+            current.dek_type,
+            fresh,
+            encrypted,
+        ))
+    }
+
+    /// Asks a KMS v2 provider whether its key id is still the one this session began with.
+    ///
+    /// # Errors
+    /// The provider does not answer, or answers another key id.
+    pub async fn still_current(&self, provider: &KmsName) -> Result<(), KeyChange> {
+        let (Some(KmsConnection::V2(client)), Some(current)) =
+            (self.providers.get(provider), self.current.get(provider))
+        else {
+            return Ok(());
+        };
+        let provider = Arc::clone(provider);
+        match client.status().await {
+            Ok(status) if status.key_id == current.key_id => Ok(()),
+            Ok(status) => Err(KeyChange::Rotated {
+                provider,
+                from: current.key_id.clone(),
+                to: status.key_id,
+            }),
+            Err(source) => Err(KeyChange::Down { provider, source }),
+        }
+    }
+
+    async fn unwrap_all(&self, needs: impl IntoIterator<Item = DekRef>) {
+        let mut answers = stream::iter(needs)
+            .map(|dek| async {
+                let outcome = self.unwrap(&dek).await;
+                (dek, outcome)
+            })
+            .buffer_unordered(UNWRAPS_IN_FLIGHT);
+        while let Some((dek, outcome)) = answers.next().await {
+            self.lock().0.insert(dek, outcome);
+        }
+    }
+
+    async fn unwrap(&self, dek: &DekRef) -> Result<DekSource, UnwrapError> {
+        if let Some(reason) = self.down.get(dek.provider()) {
+            return Err(reason.clone());
+        }
+        let outcome = match (self.providers.get(dek.provider()), dek) {
+            (Some(KmsConnection::V1(client)), DekRef::V1 { cipher, .. }) => {
+                client.decrypt(cipher).await
+            }
+            (Some(KmsConnection::V2(client)), DekRef::V2 { source, .. }) => {
+                client.decrypt(source).await
+            }
+            _ => return Err(UnwrapError::new(&NoProvider)),
+        };
+        outcome.map_err(|error| UnwrapError::new(&error))
+    }
+
+    fn forget_too_many(&self) {
+        let mut known = self.lock();
+        if known.0.len() > KNOWN_LIMIT {
+            known.0.clear();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        // A panic elsewhere cannot leave the map half written.
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("no KMS provider of this name and version is configured")]
+struct NoProvider;
+
+/// Why no DEK source for writing can be had.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WriteDekError {
+    /// The plugin refused, or broke the contract.
+    #[error("the KMS provider {provider} does not wrap a new DEK source")]
+    Encrypt {
+        /// Which.
+        provider: KmsName,
+        /// Why.
+        source: KmsError,
+    },
+    /// Its Status failed.
+    #[error("the KMS provider {0} names no current key; nothing can be written under it")]
+    NoCurrentKey(KmsName),
+    /// The system gives no random bytes.
+    #[error("no random bytes from the system")]
+    Random(#[source] getrandom::Error),
+}
+
+/// What happened to the current key of a provider during a run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum KeyChange {
+    /// It does not say any more.
+    #[error("the KMS provider {provider} does not answer any more")]
+    Down {
+        /// Which.
+        provider: KmsName,
+        /// Why.
+        source: KmsError,
+    },
+    /// Another key is current now.
+    #[error("the KMS provider {provider} rotated from key id {from} to {to} during the run")]
+    Rotated {
+        /// Which.
+        provider: KmsName,
+        /// The key id this session began with.
+        from: KeyId,
+        /// The key id now.
+        to: KeyId,
+    },
+}

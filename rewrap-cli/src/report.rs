@@ -1,0 +1,316 @@
+//! Results on stdout: tables that fit 100 columns for people, one document for programs.
+
+use comfy_table::{CellAlignment, Table, presets::NOTHING};
+use kms_proto::{
+    KeyId,
+    inventory::{Inventory, KeyRef, ObjectState, ResourceInventory, RewrapPlan, RewrapReport},
+};
+use serde::Serialize;
+
+use crate::cli::Output;
+
+/// Resources that only the sums mention: nothing encrypts them and nothing encrypted was found.
+fn is_plain(resource: &ResourceInventory) -> bool {
+    resource.writes_with.provider == "identity" && resource.current == resource.total
+}
+
+/// Prints a document for programs, or what `table` makes of it for people.
+///
+/// # Errors
+/// stdout cannot be written.
+pub fn print<T: Serialize>(
+    output: Output,
+    document: &T,
+    table: impl FnOnce(&T) -> String,
+) -> std::io::Result<()> {
+    use std::io::Write as _;
+    let mut text = match output {
+        Output::Table => table(document),
+        Output::Json => serde_json::to_string_pretty(document)?,
+        Output::Yaml => serde_saphyr::to_string(document).map_err(std::io::Error::other)?,
+    };
+    if !text.ends_with('\n') {
+        text.push('\n');
+    }
+    std::io::stdout().lock().write_all(text.as_bytes())
+}
+
+/// An inventory for people: a row per resource and key, then the sums and what to look at.
+pub fn inventory_table(inventory: &Inventory) -> String {
+    let mut table = new_table(&["RESOURCE", "WRITTEN WITH", "OBJECTS", "SIZE", "STATE"]);
+    let (plain, shown): (Vec<_>, Vec<_>) = inventory.resources.iter().partition(|r| is_plain(r));
+    for resource in shown {
+        add_resource(&mut table, resource);
+    }
+    right(&mut table, &[2, 3]);
+    let mut text = if table.row_count() == 0 {
+        String::new()
+    } else {
+        format!("{table}\n\n")
+    };
+    text.push_str(&sums(inventory));
+    if !plain.is_empty() {
+        let objects: u64 = plain.iter().map(|resource| resource.total).sum();
+        text.push_str(&format!(
+            "{objects} more in {} resources that nothing encrypts\n",
+            plain.len()
+        ));
+    }
+    for unowned in &inventory.unowned {
+        text.push_str(&format!(
+            "{}: {} keys left alone: {}\n",
+            unowned.path, unowned.objects, unowned.reason
+        ));
+    }
+    for unreadable in inventory.unreadable.iter().take(UNREADABLE_SHOWN) {
+        text.push_str(&format!(
+            "unreadable: {}: {}\n",
+            unreadable.key, unreadable.error
+        ));
+    }
+    if inventory.unreadable.len() > UNREADABLE_SHOWN {
+        let more = inventory.unreadable.len() - UNREADABLE_SHOWN;
+        text.push_str(&format!("{more} more unreadable; -o json lists them all\n"));
+    }
+    text
+}
+
+/// Unreadable objects a person is shown; the document has all.
+const UNREADABLE_SHOWN: usize = 10;
+
+fn add_resource(table: &mut Table, resource: &ResourceInventory) {
+    for (row, written) in resource.written_with.iter().enumerate() {
+        let name = if row == 0 {
+            resource.resource.as_str()
+        } else {
+            ""
+        };
+        table.add_row([
+            name.to_owned(),
+            describe(&written.key, written.key_id.as_ref().map(KeyId::as_str)),
+            written.objects.to_string(),
+            bytes(written.bytes),
+            state_text(written.state).to_owned(),
+        ]);
+    }
+}
+
+pub(crate) fn state_text(state: ObjectState) -> &'static str {
+    match state {
+        ObjectState::Current => "current",
+        ObjectState::Stale => "stale",
+        ObjectState::Plaintext => "plain text",
+        ObjectState::Unreadable => "unreadable",
+        ObjectState::Unknowable => "unknowable",
+    }
+}
+
+fn describe(key: &KeyRef, key_id: Option<&str>) -> String {
+    let mut text = key.provider.clone();
+    if !key.key.is_empty() {
+        text.push(' ');
+        text.push_str(&key.key);
+    }
+    if let Some(id) = key_id {
+        text.push_str(" (");
+        text.push_str(&shorten(id));
+        text.push(')');
+    }
+    text
+}
+
+/// Key ids are compared by eye here, and told apart by their first and last characters.
+fn shorten(id: &str) -> String {
+    let chars: Vec<char> = id.chars().collect();
+    if chars.len() <= 24 {
+        return id.to_owned();
+    }
+    let head: String = chars[..17].iter().collect();
+    let tail: String = chars[chars.len() - 6..].iter().collect();
+    format!("{head}…{tail}")
+}
+
+fn sums(inventory: &Inventory) -> String {
+    let sum =
+        |count: fn(&ResourceInventory) -> u64| inventory.resources.iter().map(count).sum::<u64>();
+    let counts = [
+        ("current", sum(|resource| resource.current)),
+        ("stale", sum(|resource| resource.stale)),
+        ("in plain text", sum(|resource| resource.plaintext)),
+        ("unreadable", sum(|resource| resource.unreadable)),
+        ("unknowable", sum(|resource| resource.unknowable)),
+    ];
+    let parts: Vec<_> = counts
+        .iter()
+        .filter(|(name, count)| *count > 0 || *name == "stale")
+        .map(|(name, count)| format!("{count} {name}"))
+        .collect();
+    format!(
+        "{} objects: {}\n",
+        sum(|resource| resource.total),
+        parts.join(", ")
+    )
+}
+
+/// A plan for people.
+pub fn plan_table(plan: &RewrapPlan) -> String {
+    let mut table = new_table(&["RESOURCE", "TO REWRITE", "SIZE", "WOULD BE WRITTEN WITH"]);
+    for resource in &plan.resources {
+        table.add_row([
+            resource.resource.clone(),
+            resource.objects.to_string(),
+            bytes(resource.bytes),
+            describe(&resource.writes_with, None),
+        ]);
+    }
+    right(&mut table, &[1, 2]);
+    let mut text = if plan.resources.is_empty() {
+        "nothing to rewrite\n".to_owned()
+    } else {
+        format!(
+            "{table}\n\n{} objects, {} KMS calls",
+            plan.objects, plan.kms_calls
+        )
+    };
+    if !plan.resources.is_empty() {
+        if let Some(seconds) = plan.seconds {
+            text.push_str(&format!(", about {} at the chosen rate", duration(seconds)));
+        }
+        text.push('\n');
+        text.push_str(&growth(plan));
+    }
+    for warning in &plan.warnings {
+        text.push_str(&format!("warning: {warning}\n"));
+    }
+    text
+}
+
+fn growth(plan: &RewrapPlan) -> String {
+    let mut text = format!("the database grows by about {}", bytes(plan.growth_bytes));
+    if let Some(size) = plan.db_size {
+        text.push_str(&format!(" from {}", bytes(size)));
+    }
+    if let Some(quota) = plan.db_quota {
+        text.push_str(&format!(" of {} allowed", bytes(quota)));
+    }
+    text.push_str(", until etcd is compacted\n");
+    text
+}
+
+/// The end of a run for people.
+pub fn report_text(report: &RewrapReport) -> String {
+    let mut text = format!(
+        "{} rewrapped, {} already current, {} vanished, {} failed of {} objects\n",
+        report.rewrapped, report.already_current, report.vanished, report.failed, report.total
+    );
+    text.push_str(&format!(
+        "{} conflicts with other writers, {} passes, {:.1} s, {:.0} objects/s while writing\n",
+        report.conflicts, report.passes, report.elapsed_seconds, report.objects_per_second
+    ));
+    for failure in report.failures.iter().take(UNREADABLE_SHOWN) {
+        text.push_str(&format!("failed: {}: {}\n", failure.key, failure.error));
+    }
+    if report.failures.len() > UNREADABLE_SHOWN {
+        let more = report.failures.len() - UNREADABLE_SHOWN;
+        text.push_str(&format!("{more} more failed; -o json lists them all\n"));
+    }
+    text
+}
+
+/// A table without lines: it can be cut, sorted and pasted.
+pub(crate) fn new_table(header: &[&str]) -> Table {
+    let mut table = Table::new();
+    *table.style_mut() = NOTHING;
+    table.set_header(header.to_vec());
+    table
+}
+
+/// Numbers stand under each other.
+pub(crate) fn right(table: &mut Table, columns: &[usize]) {
+    for column in columns {
+        if let Some(column) = table.column_mut(*column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+}
+
+/// A size in the binary units that etcd's own limits are given in.
+pub(crate) fn bytes(bytes: u64) -> String {
+    indicatif::BinaryBytes(bytes).to_string()
+}
+
+fn duration(seconds: u64) -> String {
+    indicatif::HumanDuration(std::time::Duration::from_secs(seconds)).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use kms_proto::inventory::{API_VERSION, WrittenWith};
+
+    use super::*;
+
+    fn key(provider: &str, key: &str) -> KeyRef {
+        KeyRef {
+            provider: provider.into(),
+            key: key.into(),
+        }
+    }
+
+    #[test]
+    fn a_table_fits_100_columns_and_says_what_is_stale() {
+        let written = |key: KeyRef, id: Option<&str>, state, objects| WrittenWith {
+            key,
+            key_id: id.map(|id| id.parse().unwrap()),
+            state,
+            objects,
+            bytes: objects * 1000,
+        };
+        let inventory = Inventory {
+            api_version: API_VERSION,
+            kind: "Inventory",
+            cluster_uid: None,
+            config_hash: String::new(),
+            opened: true,
+            stores: vec![],
+            resources: vec![ResourceInventory {
+                resource: "secrets".into(),
+                store: "default".into(),
+                path: "/registry/secrets/".into(),
+                revision: 7,
+                writes_with: key("kms-v2", "ringfence"),
+                total: 6,
+                current: 1,
+                stale: 2,
+                plaintext: 3,
+                unreadable: 0,
+                unknowable: 0,
+                written_with: vec![
+                    written(key("aescbc", "key1"), None, ObjectState::Stale, 2),
+                    written(key("identity", ""), None, ObjectState::Plaintext, 3),
+                    written(
+                        key("kms-v2", "ringfence"),
+                        Some("rf-local-0123456789abcdef0123456789abcdef"),
+                        ObjectState::Current,
+                        1,
+                    ),
+                ],
+            }],
+            dek_sources: vec![],
+            unreadable: vec![],
+            unowned: vec![],
+        };
+        let text = inventory_table(&inventory);
+        assert!(
+            text.lines().all(|line| line.chars().count() <= 100),
+            "{text}"
+        );
+        assert!(
+            text.contains("6 objects: 1 current, 2 stale, 3 in plain text\n"),
+            "{text}"
+        );
+        assert!(
+            text.contains("kms-v2 ringfence (rf-local-01234567…abcdef)"),
+            "{text}"
+        );
+    }
+}

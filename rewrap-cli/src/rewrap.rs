@@ -1,0 +1,225 @@
+//! Brings every stale object to the current key, one compare-and-swap each, next to whoever else
+//! writes.
+//!
+//! Killed at any instant and started again, it loses nothing and does nothing twice: an object is
+//! either still the old value or already the new one, and only a value that was proved stale is
+//! ever replaced.
+
+use std::sync::Arc;
+
+use futures_util::{StreamExt as _, stream};
+
+use crate::{
+    area::{Area, AreaError, Areas, Content},
+    keys::{KeyChange, WriteDekError},
+    pace::{Pace, Stop},
+    progress::Progress,
+    scan::Scan,
+    scope::Scope,
+    session::Session,
+    store::{Record, StoreError},
+    stored::{Provider, Rule, WriteDek},
+};
+
+mod canary;
+mod one;
+mod state;
+
+pub use canary::CanaryError;
+pub use one::{Fate, ObjectError};
+pub use state::RunState;
+
+/// How often one object may lose against other writers before it is left to the next pass.
+const TRIES: u32 = 8;
+
+/// What a run is to rewrite, and how fast.
+#[derive(Debug)]
+pub struct Options {
+    /// Which objects.
+    pub scope: Scope,
+    /// Only objects stored under this key or KMS provider.
+    pub from_key: Option<String>,
+    /// Stop after so many rewritten objects.
+    pub limit: Option<u64>,
+    /// Transactions in flight.
+    pub concurrency: usize,
+    /// Objects per second.
+    pub pace: Pace,
+}
+
+/// One pass of a run; what outlasts it is in the [`RunState`].
+#[derive(Debug)]
+pub struct Rewrap<'a> {
+    session: &'a Session,
+    areas: &'a Areas,
+    options: &'a Options,
+    stop: &'a Stop,
+    state: &'a RunState,
+}
+
+/// How a pass ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PassEnd {
+    /// Everything in scope was looked at.
+    Finished,
+    /// The limit of objects was reached.
+    Limit,
+    /// Somebody asked for the end.
+    Stopped,
+}
+
+impl<'a> Rewrap<'a> {
+    /// Prepares a pass; nothing is written yet.
+    pub fn new(
+        session: &'a Session,
+        areas: &'a Areas,
+        options: &'a Options,
+        stop: &'a Stop,
+        state: &'a RunState,
+    ) -> Self {
+        Self {
+            session,
+            areas,
+            options,
+            stop,
+            state,
+        }
+    }
+
+    /// Goes once over everything in scope.
+    ///
+    /// # Errors
+    /// What makes going on pointless or unsafe: etcd is away or full, or the current key changed.
+    /// What concerns one object only is counted instead.
+    pub async fn pass(&self, progress: &Progress) -> Result<PassEnd, RunError> {
+        self.state.begin_pass();
+        for area in self.areas.iter() {
+            let (Content::Objects { rule, .. }, Some(path)) =
+                (&area.content, self.options.scope.path(area))
+            else {
+                continue;
+            };
+            progress.at(&area.display());
+            let end = self.area(area, rule, &path, progress).await?;
+            if !matches!(end, PassEnd::Finished) {
+                return Ok(end);
+            }
+        }
+        Ok(PassEnd::Finished)
+    }
+
+    /// Pages are read one ahead: the next one arrives while the last one is written.
+    async fn area(
+        &self,
+        area: &Area,
+        rule: &Rule,
+        path: &str,
+        progress: &Progress,
+    ) -> Result<PassEnd, RunError> {
+        let store = &self.session.stores[area.store].store;
+        let mut scan = Scan::new(store, path);
+        let mut page = scan.next().await?;
+        while let Some(current) = page {
+            self.check_key(rule).await?;
+            let (written, next) =
+                tokio::join!(self.page(area, rule, current, progress), scan.next());
+            written?;
+            if self.stop.is_requested() {
+                return Ok(PassEnd::Stopped);
+            }
+            if self.limit_reached() {
+                return Ok(PassEnd::Limit);
+            }
+            page = next?;
+        }
+        Ok(PassEnd::Finished)
+    }
+
+    async fn page(
+        &self,
+        area: &Area,
+        rule: &Rule,
+        records: Vec<Record>,
+        progress: &Progress,
+    ) -> Result<(), RunError> {
+        let values: Vec<_> = records
+            .iter()
+            .map(|record| (&record.key[..], &record.value[..]))
+            .collect();
+        let outcomes = self.session.keys.open_all(rule, &values).await;
+        let mut fates = stream::iter(records.into_iter().zip(outcomes))
+            .map(|(record, outcome)| self.one(area, rule, record, outcome))
+            .buffer_unordered(self.options.concurrency);
+        let mut failure = None;
+        // After a failure the rest of the page is only drained: `one` begins nothing new.
+        while let Some(outcome) = fates.next().await {
+            match outcome {
+                Ok(fate) => {
+                    progress.advance(u64::from(fate.was_looked_at()));
+                    self.state.add(fate);
+                }
+                Err(error) => {
+                    self.stop.request();
+                    failure.get_or_insert(error);
+                }
+            }
+        }
+        failure.map_or(Ok(()), Err)
+    }
+
+    /// Whether one more object may be written; counts it if so.
+    fn begin(&self) -> bool {
+        let may = !self.stop.is_requested() && !self.limit_reached();
+        if may {
+            self.state.count_begun();
+        }
+        may
+    }
+
+    fn limit_reached(&self) -> bool {
+        self.options
+            .limit
+            .is_some_and(|limit| self.state.begun() >= limit)
+    }
+
+    /// A run that went on under a key that is not current any more would do its work in vain.
+    async fn check_key(&self, rule: &Rule) -> Result<(), RunError> {
+        match rule.providers().first() {
+            Some(Provider::KmsV2(provider)) if self.state.key_check_is_due() => {
+                Ok(self.session.keys.still_current(provider).await?)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The one DEK source of this run for a KMS v2 provider, made when it is first needed: every
+    /// distinct one costs every apiserver start a Decrypt.
+    async fn write_dek(&self, rule: &Rule) -> Result<Option<Arc<WriteDek>>, WriteDekError> {
+        match rule.providers().first() {
+            Some(Provider::KmsV2(provider)) => self
+                .state
+                .write_dek(provider, &self.session.keys)
+                .await
+                .map(Some),
+            _ => Ok(None),
+        }
+    }
+}
+
+/// What ends a run early.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// The areas cannot be listed.
+    #[error(transparent)]
+    Area(#[from] AreaError),
+    /// The current key is not what it was.
+    #[error("stopped; what is written is safe")]
+    KeyChange(#[from] KeyChange),
+    /// etcd.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// No DEK source to write with.
+    #[error(transparent)]
+    WriteDek(#[from] WriteDekError),
+}

@@ -1,0 +1,226 @@
+//! One object: judge, seal, compare and swap, and judge again if somebody else was first.
+
+use super::{Rewrap, RunError, TRIES};
+use crate::{
+    area::{Area, Content},
+    store::{Put, Record, StoreError},
+    stored::{
+        Location, NotAnObject, ObjectKey, OpenError, Opened, Plaintext, Rule, SealError, State,
+        WriteDek,
+        object::{self, Identity},
+    },
+};
+
+/// What became of one object.
+#[derive(Debug)]
+pub enum Fate {
+    /// Nothing to do, or somebody else did it.
+    AlreadyCurrent {
+        /// Compare-and-swaps lost on the way.
+        conflicts: u64,
+    },
+    /// Not brought to the current key.
+    Failed {
+        /// The etcd key.
+        key: Vec<u8>,
+        /// Why.
+        error: ObjectError,
+    },
+    /// Stored under another key than the one asked for.
+    NotChosen,
+    /// The run was ending.
+    NotBegun,
+    /// Written by us.
+    Rewrapped {
+        /// Compare-and-swaps lost on the way.
+        conflicts: u64,
+    },
+    /// Deleted by somebody else.
+    Vanished {
+        /// Compare-and-swaps lost on the way.
+        conflicts: u64,
+    },
+}
+
+impl Fate {
+    /// Whether the object counts among those looked at.
+    pub fn was_looked_at(&self) -> bool {
+        !matches!(self, Self::NotBegun | Self::NotChosen)
+    }
+}
+
+/// A stale object that may be replaced: it was opened, judged stale, and its plaintext proved to be
+/// the Kubernetes object of its key. Only [`Rewrap::judge`] makes one.
+pub(super) struct Stale {
+    plaintext: Plaintext,
+    pub(super) identity: Identity,
+}
+
+pub(super) enum Verdict {
+    Skip(Fate),
+    Replace(Stale),
+}
+
+impl Rewrap<'_> {
+    /// Brings one object to the current key.
+    pub(super) async fn one(
+        &self,
+        area: &Area,
+        rule: &Rule,
+        record: Record,
+        outcome: Result<Opened, OpenError>,
+    ) -> Result<Fate, RunError> {
+        let store = &self.session.stores[area.store].store;
+        let (mut record, mut outcome) = (record, outcome);
+        let mut conflicts = 0;
+        let mut begun = false;
+        loop {
+            let stale = match self.judge(area, &record, outcome, conflicts) {
+                Verdict::Replace(stale) => stale,
+                Verdict::Skip(fate) => return Ok(fate),
+            };
+            if !begun && !self.begin() {
+                return Ok(Fate::NotBegun);
+            }
+            begun = true;
+            self.options.pace.turn().await;
+            let dek = self.write_dek(rule).await?;
+            let value = match seal(rule, &record.key, &stale, dek.as_deref()) {
+                Ok(value) => value,
+                Err(error) => {
+                    return Ok(Fate::Failed {
+                        key: record.key.into(),
+                        error,
+                    });
+                }
+            };
+            let put = store
+                .compare_and_put(&record.key, record.mod_revision, value.into(), record.lease)
+                .await;
+            let lost = match put {
+                Ok(Put::Done { .. }) => return Ok(Fate::Rewrapped { conflicts }),
+                Ok(Put::Lost(lost)) => lost,
+                // The lease ended between reading and writing, and the object with it.
+                Err(StoreError::LeaseNotFound { .. }) => store.get(&record.key).await?,
+                Err(error @ StoreError::TooLarge { .. }) => {
+                    return Ok(Fate::Failed {
+                        key: record.key.into(),
+                        error: ObjectError::Store(error),
+                    });
+                }
+                Err(error) => return Err(error.into()),
+            };
+            conflicts += 1;
+            match lost {
+                None => return Ok(Fate::Vanished { conflicts }),
+                Some(_) if conflicts >= u64::from(TRIES) => {
+                    return Ok(Fate::Failed {
+                        key: record.key.into(),
+                        error: ObjectError::Contended,
+                    });
+                }
+                // Losing is not success: the newer value is judged like any other.
+                Some(newer) => {
+                    outcome = self.session.keys.open(rule, &newer.key, &newer.value).await;
+                    record = newer;
+                }
+            }
+        }
+    }
+
+    /// The only way to a [`Stale`].
+    pub(super) fn judge(
+        &self,
+        area: &Area,
+        record: &Record,
+        outcome: Result<Opened, OpenError>,
+        conflicts: u64,
+    ) -> Verdict {
+        let failed = |error| {
+            Verdict::Skip(Fate::Failed {
+                key: record.key.to_vec(),
+                error,
+            })
+        };
+        let Some(key) = self.object_key(area, record) else {
+            return failed(ObjectError::OddKey);
+        };
+        let opened = match outcome {
+            Ok(opened) => opened,
+            Err(error) => return failed(ObjectError::Open(error)),
+        };
+        if matches!(opened.state, State::Current) {
+            return Verdict::Skip(Fate::AlreadyCurrent { conflicts });
+        }
+        if let Some(from) = &self.options.from_key
+            && opened.written_with.key.as_deref() != Some(from)
+        {
+            return Verdict::Skip(Fate::NotChosen);
+        }
+        match object::identify(opened.plaintext.expose(), &key) {
+            Ok(identity) => Verdict::Replace(Stale {
+                plaintext: opened.plaintext,
+                identity,
+            }),
+            Err(error) => failed(ObjectError::NotAnObject(error)),
+        }
+    }
+
+    /// The object that the etcd key names; nothing where the key is none of the area's resource.
+    fn object_key(&self, area: &Area, record: &Record) -> Option<ObjectKey> {
+        let Content::Objects { resource, .. } = &area.content else {
+            return None;
+        };
+        match self.areas.locate(&record.key) {
+            Location::Object {
+                resource: found,
+                key,
+            } if found == *resource => Some(key),
+            _ => None,
+        }
+    }
+}
+
+/// Seals, opens the result again and compares: a value that would not open is never written.
+pub(super) fn seal(
+    rule: &Rule,
+    path: &[u8],
+    stale: &Stale,
+    dek: Option<&WriteDek>,
+) -> Result<Vec<u8>, ObjectError> {
+    let value = rule
+        .seal(path, stale.plaintext.expose(), dek)
+        .map_err(ObjectError::Seal)?;
+    if rule.opens_to(path, &value, stale.plaintext.expose(), dek) {
+        Ok(value)
+    } else {
+        Err(ObjectError::SelfCheck)
+    }
+}
+
+/// Why one object could not be brought to the current key.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ObjectError {
+    /// Other writers won every time.
+    #[error("other writers were first {TRIES} times; run again when it is calmer")]
+    Contended,
+    /// What opens is not the object its key names, so nothing is written in its place.
+    #[error("it opens, but to no object of this key, so nothing was written")]
+    NotAnObject(#[source] NotAnObject),
+    /// The key is not shaped like one of its resource.
+    #[error("its etcd key is not shaped like those of its resource")]
+    OddKey,
+    /// Not to be opened.
+    #[error(transparent)]
+    Open(OpenError),
+    /// Not to be sealed.
+    #[error("it cannot be encrypted")]
+    Seal(#[source] SealError),
+    /// The sealed value does not open again.
+    #[error("what was encrypted does not open again, so nothing was written; this is a bug")]
+    SelfCheck,
+    /// etcd refuses this one value.
+    #[error(transparent)]
+    Store(StoreError),
+}

@@ -1,0 +1,170 @@
+//! What a run remembers from pass to pass.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use kms_proto::inventory::{API_VERSION, Inventory, RewrapReport, Unreadable};
+use tokio::sync::Mutex;
+
+use super::Fate;
+use crate::{
+    keys::{Keys, WriteDekError},
+    stored::{KmsName, WriteDek},
+};
+
+/// How often the current key of a KMS provider is asked for during a run; kube-apiserver asks once
+/// a minute.
+const KEY_CHECK_EVERY: Duration = Duration::from_secs(30);
+
+/// The counts of a run and the DEK sources it writes with.
+#[derive(Debug)]
+pub struct RunState {
+    write_deks: Mutex<BTreeMap<KmsName, Arc<WriteDek>>>,
+    report: RefCell<RewrapReport>,
+    started: Instant,
+    /// When the first object was begun, and the newest one written.
+    writing: Cell<Option<(Instant, Instant)>>,
+    key_checked: Cell<Instant>,
+    begun: Cell<u64>,
+}
+
+impl RunState {
+    /// A run begins; somebody may have vouched for the apiservers.
+    pub fn new(assumed_converged: bool) -> Self {
+        let now = Instant::now();
+        let report = RewrapReport {
+            api_version: API_VERSION,
+            kind: "RewrapReport",
+            total: 0,
+            rewrapped: 0,
+            already_current: 0,
+            conflicts: 0,
+            vanished: 0,
+            failed: 0,
+            passes: 0,
+            elapsed_seconds: 0.0,
+            objects_per_second: 0.0,
+            assumed_converged,
+            failures: Vec::new(),
+        };
+        Self {
+            write_deks: Mutex::default(),
+            report: RefCell::new(report),
+            started: now,
+            writing: Cell::new(None),
+            key_checked: Cell::new(now),
+            begun: Cell::new(0),
+        }
+    }
+
+    /// What the first look at the store found: all that a run with nothing to do reports.
+    pub fn first_look(&self, inventory: &Inventory) {
+        let mut report = self.report.borrow_mut();
+        report.passes += 1;
+        report.total = inventory
+            .resources
+            .iter()
+            .map(|resource| resource.total)
+            .sum();
+        report.already_current = inventory
+            .resources
+            .iter()
+            .map(|resource| resource.current)
+            .sum();
+        report.failures.clone_from(&inventory.unreadable);
+    }
+
+    /// The report as of now.
+    pub fn report(&self) -> RewrapReport {
+        let mut report = self.report.borrow().clone();
+        report.failed = report.failures.len() as u64;
+        report.elapsed_seconds = self.started.elapsed().as_secs_f64();
+        if let Some((first, last)) = self.writing.get() {
+            let seconds = last.duration_since(first).as_secs_f64();
+            report.objects_per_second = report.rewrapped as f64 / seconds.max(0.001);
+        }
+        report
+    }
+
+    /// Objects written so far.
+    pub fn rewrapped(&self) -> u64 {
+        self.report.borrow().rewrapped
+    }
+
+    /// The store is read through once more.
+    pub fn count_pass(&self) {
+        self.report.borrow_mut().passes += 1;
+    }
+
+    /// What failed before is tried again, so only the newest failures count.
+    pub(super) fn begin_pass(&self) {
+        self.count_pass();
+        self.report.borrow_mut().failures.clear();
+    }
+
+    pub(super) fn add(&self, fate: Fate) {
+        let mut report = self.report.borrow_mut();
+        match fate {
+            Fate::AlreadyCurrent { conflicts } => report.conflicts += conflicts,
+            Fate::Failed { key, error } => report.failures.push(Unreadable {
+                key: String::from_utf8_lossy(&key).into_owned(),
+                error: crate::error_chain(&error),
+            }),
+            Fate::NotBegun | Fate::NotChosen => {}
+            Fate::Rewrapped { conflicts } => {
+                report.rewrapped += 1;
+                report.conflicts += conflicts;
+                let now = Instant::now();
+                self.writing.set(Some((
+                    self.writing.get().map_or(now, |(first, _)| first),
+                    now,
+                )));
+            }
+            Fate::Vanished { conflicts } => {
+                report.vanished += 1;
+                report.conflicts += conflicts;
+            }
+        }
+    }
+
+    pub(super) fn count_begun(&self) {
+        self.begun.set(self.begun.get() + 1);
+        let now = Instant::now();
+        self.writing.set(self.writing.get().or(Some((now, now))));
+    }
+
+    pub(super) fn begun(&self) -> u64 {
+        self.begun.get()
+    }
+
+    pub(super) fn key_check_is_due(&self) -> bool {
+        let due = self.key_checked.get().elapsed() >= KEY_CHECK_EVERY;
+        if due {
+            self.key_checked.set(Instant::now());
+        }
+        due
+    }
+
+    /// After a rotation new values need a DEK source under the new key.
+    pub async fn forget_write_deks(&self) {
+        self.write_deks.lock().await.clear();
+    }
+
+    pub(super) async fn write_dek(
+        &self,
+        provider: &KmsName,
+        keys: &Keys,
+    ) -> Result<Arc<WriteDek>, WriteDekError> {
+        let mut deks = self.write_deks.lock().await;
+        if let Some(dek) = deks.get(provider) {
+            return Ok(Arc::clone(dek));
+        }
+        let dek = Arc::new(keys.fresh(provider).await?);
+        deks.insert(Arc::clone(provider), Arc::clone(&dek));
+        Ok(dek)
+    }
+}

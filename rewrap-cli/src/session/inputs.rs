@@ -1,0 +1,138 @@
+//! What the flags say, completed by what the apiserver's manifest says.
+
+use std::path::{Path, PathBuf};
+
+use super::{DEFAULT_MANIFEST, SessionError, read, version};
+use crate::{
+    cli::Connection,
+    config::{KubernetesVersion, Manifest, manifest::EtcdOverride},
+    stored::{EtcdPrefix, GroupResource},
+};
+
+/// Where everything is.
+pub(super) struct Inputs {
+    pub(super) endpoints: Vec<String>,
+    pub(super) overrides: Vec<EtcdOverride>,
+    pub(super) cacert: Option<PathBuf>,
+    pub(super) cert: Option<PathBuf>,
+    pub(super) key: Option<PathBuf>,
+    pub(super) prefix: EtcdPrefix,
+    pub(super) encryption_config: PathBuf,
+    pub(super) automatic_reload: bool,
+    pub(super) version: KubernetesVersion,
+    /// Maps the sockets of KMS plugins, which the configuration names as the container sees them.
+    pub(super) manifest: Option<Manifest>,
+}
+
+impl Inputs {
+    /// Flags win over the manifest, one by one.
+    pub(super) fn gather(connection: &Connection) -> Result<Self, SessionError> {
+        let manifest = manifest(connection)?;
+        let from = manifest.as_ref();
+        let endpoints = match &connection.endpoints[..] {
+            [] => from.map_or_else(Vec::new, |manifest| manifest.etcd_servers.clone()),
+            endpoints => endpoints.to_vec(),
+        };
+        if endpoints.is_empty() {
+            return Err(SessionError::Missing {
+                what: "etcd",
+                flag: "--endpoints",
+            });
+        }
+        let overrides = match &connection.etcd_servers_overrides[..] {
+            [] => from.map_or_else(Vec::new, |manifest| manifest.etcd_overrides.clone()),
+            overrides => overrides
+                .iter()
+                .map(|text| etcd_override(text))
+                .collect::<Result<_, _>>()?,
+        };
+        let file = |flag: &Option<PathBuf>, manifest: fn(&Manifest) -> &Option<PathBuf>| {
+            flag.clone().or_else(|| manifest(from?).clone())
+        };
+        let encryption_config = file(&connection.encryption_provider_config, |manifest| {
+            &manifest.encryption_config
+        })
+        .ok_or(SessionError::Missing {
+            what: "EncryptionConfiguration",
+            flag: "--encryption-provider-config",
+        })?;
+        let prefix = connection
+            .etcd_prefix
+            .as_ref()
+            .or_else(|| from.map(|manifest| &manifest.etcd_prefix));
+        let typed = connection.kubernetes_version.as_deref();
+        Ok(Self {
+            endpoints,
+            overrides,
+            cacert: file(&connection.cacert, |manifest| &manifest.etcd_ca_file),
+            cert: file(&connection.cert, |manifest| &manifest.etcd_cert_file),
+            key: file(&connection.key, |manifest| &manifest.etcd_key_file),
+            prefix: prefix.map_or_else(EtcdPrefix::default, |prefix| {
+                let Ok(prefix) = prefix.parse();
+                prefix
+            }),
+            encryption_config,
+            automatic_reload: from.is_some_and(|manifest| manifest.automatic_reload),
+            version: match (typed, from.and_then(|manifest| manifest.version)) {
+                (None, Some(version)) => version,
+                (typed, _) => version(typed)?,
+            },
+            manifest,
+        })
+    }
+}
+
+/// One of `--etcd-servers-overrides`: `group/resource#url;url`.
+fn etcd_override(text: &str) -> Result<EtcdOverride, SessionError> {
+    text.split_once('#')
+        .and_then(|(name, servers)| {
+            let (group, resource) = name.split_once('/')?;
+            Some(EtcdOverride {
+                resource: GroupResource::new(resource, group),
+                servers: servers.split(';').map(str::to_owned).collect(),
+            })
+        })
+        .ok_or_else(|| SessionError::Override(text.to_owned()))
+}
+
+/// The manifest that was named, or kubeadm's where nothing at all was.
+fn manifest(connection: &Connection) -> Result<Option<Manifest>, SessionError> {
+    let default = Path::new(DEFAULT_MANIFEST);
+    let path = match &connection.from_manifest {
+        Some(path) => path.as_path(),
+        None if connection.endpoints.is_empty()
+            && connection.encryption_provider_config.is_none()
+            && default.exists() =>
+        {
+            default
+        }
+        None => return Ok(None),
+    };
+    Manifest::parse(&read(path)?)
+        .map(Some)
+        .map_err(|source| SessionError::Manifest {
+            path: path.to_owned(),
+            source,
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn overrides_are_read_as_kube_apiserver_reads_them() {
+        let parsed = etcd_override("apps/deployments#http://a;http://b").unwrap();
+        assert_eq!(parsed.resource.to_string(), "deployments.apps");
+        assert_eq!(parsed.servers, ["http://a", "http://b"]);
+        assert_eq!(
+            etcd_override("/events#http://a")
+                .unwrap()
+                .resource
+                .to_string(),
+            "events"
+        );
+        assert!(etcd_override("events#http://a").is_err());
+        assert!(etcd_override("/events").is_err());
+    }
+}

@@ -1,0 +1,468 @@
+//! Reads a store through and counts what is stored under which key.
+
+use std::collections::{BTreeMap, HashMap};
+
+use kms_proto::{
+    DekSourceType, KeyId, Prefix,
+    inventory::{
+        API_VERSION, DekSourceInfo, Inventory, KeyRef, ObjectState, ResourceInventory, StoreInfo,
+        Unowned, Unreadable, WrittenWith,
+    },
+};
+use sha2::{Digest as _, Sha256};
+
+use crate::{
+    area::{Area, AreaError, Content},
+    progress::Progress,
+    scan::Scan,
+    scope::Scope,
+    session::Session,
+    store::{RangeOptions, Record, Store, StoreError},
+    stored::{
+        DekRef, GroupResource, KmsName, ObjectKey, OpenError, Rule, State, WrittenWith as Written,
+        identify,
+    },
+};
+
+/// How values are judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Depth {
+    /// Every value is opened.
+    Opened,
+    /// By prefix and envelope alone.
+    Fast,
+}
+
+/// Reads everything in scope and counts it. `kind` of DEK sources that `--dek-type auto` has to
+/// learn from the values is learnt; where that changes what is current, the store is read again.
+///
+/// # Errors
+/// etcd fails, or the prefix holds no cluster. Values that do not open are counted, not errors.
+pub async fn survey(
+    session: &mut Session,
+    scope: &Scope,
+    depth: Depth,
+) -> Result<Inventory, SurveyError> {
+    read_through(session, scope, depth, false).await
+}
+
+/// The same, all of a store at the revision it has at the beginning, so that the answer is about
+/// one moment.
+///
+/// # Errors
+/// As [`survey`]. On a very large store the revision may be compacted away meanwhile; the rest is
+/// then read at the newest one, which the rows show.
+pub async fn survey_at_one_revision(
+    session: &mut Session,
+    scope: &Scope,
+) -> Result<Inventory, SurveyError> {
+    read_through(session, scope, Depth::Opened, true).await
+}
+
+async fn read_through(
+    session: &mut Session,
+    scope: &Scope,
+    depth: Depth,
+    one_revision: bool,
+) -> Result<Inventory, SurveyError> {
+    loop {
+        let areas = session.areas().await?;
+        let mut survey = Survey::new(session, depth);
+        if one_revision {
+            survey.pin().await?;
+        }
+        let progress = Progress::start("reading", None);
+        for area in areas.iter() {
+            if let Some(path) = scope.path(area) {
+                survey.area(area, &path, &progress).await?;
+            }
+        }
+        progress.finish();
+        let (inventory, newest) = survey.finish().await?;
+        if !session.observe(newest).await {
+            return Ok(inventory);
+        }
+    }
+}
+
+struct Survey<'a> {
+    session: &'a Session,
+    depth: Depth,
+    resources: Vec<ResourceInventory>,
+    unreadable: Vec<Unreadable>,
+    unowned: Vec<Unowned>,
+    deks: HashMap<DekRef, u64>,
+    revisions: Vec<i64>,
+    /// The revision to read each store at; 0 is the newest.
+    pinned: Vec<i64>,
+    /// Under the current key id: the newest value's revision and kind of DEK source.
+    newest: BTreeMap<KmsName, (i64, DekSourceType)>,
+}
+
+impl<'a> Survey<'a> {
+    fn new(session: &'a Session, depth: Depth) -> Self {
+        Self {
+            session,
+            depth,
+            resources: Vec::new(),
+            unreadable: Vec::new(),
+            unowned: Vec::new(),
+            deks: HashMap::new(),
+            revisions: vec![0; session.stores.len()],
+            pinned: vec![0; session.stores.len()],
+            newest: BTreeMap::new(),
+        }
+    }
+
+    /// Holds every store at the revision it has now.
+    async fn pin(&mut self) -> Result<(), SurveyError> {
+        for (pinned, store) in self.pinned.iter_mut().zip(&self.session.stores) {
+            let options = RangeOptions {
+                count_only: true,
+                ..RangeOptions::one(self.session.prefix.directory().as_bytes())
+            };
+            *pinned = store.store.range(options).await?.revision;
+        }
+        Ok(())
+    }
+
+    async fn area(
+        &mut self,
+        area: &Area,
+        path: &str,
+        progress: &Progress,
+    ) -> Result<(), SurveyError> {
+        let store = &self.session.stores[area.store];
+        match &area.content {
+            Content::LeftAlone(reason) => {
+                let objects = count(&store.store, &area.path).await?;
+                self.unowned.push(Unowned {
+                    path: area.display(),
+                    reason: reason.clone(),
+                    objects,
+                });
+            }
+            Content::Objects { resource, rule } => {
+                progress.at(&resource.to_string());
+                let mut tally = Tally::default();
+                let mut scan = Scan::new(&store.store, path).at_revision(self.pinned[area.store]);
+                while let Some(records) = scan.next().await? {
+                    progress.advance(records.len() as u64);
+                    self.page(rule, &records, &mut tally).await;
+                }
+                let revision = scan.revision();
+                self.revisions[area.store] = self.revisions[area.store].max(revision);
+                self.resources
+                    .push(tally.into_row(area, resource, &store.name, rule, revision));
+            }
+        }
+        Ok(())
+    }
+
+    async fn page(&mut self, rule: &Rule, records: &[Record], tally: &mut Tally) {
+        if self.depth == Depth::Fast {
+            for record in records {
+                self.by_prefix(rule, record, tally, None);
+            }
+            return;
+        }
+        let values: Vec<_> = records
+            .iter()
+            .map(|record| (&record.key[..], &record.value[..]))
+            .collect();
+        let outcomes = self.session.keys.open_all(rule, &values).await;
+        for (record, outcome) in records.iter().zip(outcomes) {
+            match outcome {
+                Ok(opened) => {
+                    let state = object_state(opened.state);
+                    self.count(opened.written_with, state, record, tally);
+                }
+                Err(error) => self.by_prefix(rule, record, tally, Some(error)),
+            }
+        }
+    }
+
+    /// Counts a value by its prefix: because nobody asked for more, or because it does not open.
+    fn by_prefix(
+        &mut self,
+        rule: &Rule,
+        record: &Record,
+        tally: &mut Tally,
+        error: Option<OpenError>,
+    ) {
+        let class = rule.classify(&record.value, self.session.keys.current());
+        match (class, error) {
+            (Ok(class), None) => {
+                self.count(class.written_with, object_state(class.state), record, tally);
+            }
+            (Ok(class), Some(error)) => {
+                self.count(class.written_with, ObjectState::Unreadable, record, tally);
+                self.report(record, &error);
+            }
+            (Err(unmatched), error) => {
+                tally.add(record, guess(&record.value), None, ObjectState::Unreadable);
+                self.report(record, &error.unwrap_or(unmatched));
+            }
+        }
+    }
+
+    fn count(
+        &mut self,
+        written_with: Written,
+        state: ObjectState,
+        record: &Record,
+        tally: &mut Tally,
+    ) {
+        tally.add(
+            record,
+            key_ref(&written_with),
+            written_with.key_id().cloned(),
+            state,
+        );
+        if let Some(dek) = written_with.dek {
+            self.observe(&dek, record.mod_revision);
+            *self.deks.entry(dek).or_default() += 1;
+        }
+    }
+
+    fn report(&mut self, record: &Record, error: &OpenError) {
+        self.unreadable.push(Unreadable {
+            key: String::from_utf8_lossy(&record.key).into_owned(),
+            error: crate::error_chain(error),
+        });
+    }
+
+    fn observe(&mut self, dek: &DekRef, revision: i64) {
+        let DekRef::V2 {
+            provider,
+            kind,
+            source,
+        } = dek
+        else {
+            return;
+        };
+        let current = self.session.keys.current().get(provider);
+        if current.is_none_or(|current| current.key_id != source.key_id) {
+            return;
+        }
+        let newest = self
+            .newest
+            .entry(provider.clone())
+            .or_insert((revision, *kind));
+        if newest.0 < revision {
+            *newest = (revision, *kind);
+        }
+    }
+
+    async fn finish(self) -> Result<(Inventory, BTreeMap<KmsName, DekSourceType>), SurveyError> {
+        let Self {
+            session,
+            depth,
+            resources,
+            unreadable,
+            unowned,
+            deks,
+            revisions,
+            newest,
+            ..
+        } = self;
+        let mut stores = Vec::new();
+        for (store, revision) in session.stores.iter().zip(revisions) {
+            stores.push(StoreInfo {
+                name: store.name.clone(),
+                endpoints: store.endpoints.clone(),
+                etcd_cluster_id: cluster_id(&store.store).await,
+                revision,
+            });
+        }
+        let mut dek_sources: Vec<_> = deks
+            .iter()
+            .map(|(dek, objects)| dek_source_info(dek, *objects))
+            .collect();
+        dek_sources.sort();
+        let inventory = Inventory {
+            api_version: API_VERSION,
+            kind: "Inventory",
+            cluster_uid: session.cluster_uid().await?,
+            config_hash: session.config.hash().to_owned(),
+            opened: depth == Depth::Opened,
+            stores,
+            resources,
+            dek_sources,
+            unreadable,
+            unowned,
+        };
+        Ok((
+            inventory,
+            newest
+                .into_iter()
+                .map(|(name, (_, kind))| (name, kind))
+                .collect(),
+        ))
+    }
+}
+
+impl Session {
+    /// The UID of kube-system; nothing where it does not open, which the inventory shows anyway.
+    pub async fn cluster_uid(&self) -> Result<Option<String>, StoreError> {
+        let Ok(resource) = "namespaces".parse::<GroupResource>();
+        let key = format!("{}namespaces/kube-system", self.prefix.directory());
+        let Some(record) = self.store_of(&resource).store.get(key.as_bytes()).await? else {
+            return Ok(None);
+        };
+        let opened = self
+            .keys
+            .open(&self.rule(&resource), &record.key, &record.value)
+            .await;
+        let expected = ObjectKey {
+            namespace: None,
+            name: "kube-system".into(),
+        };
+        Ok(opened
+            .ok()
+            .and_then(|opened| identify(opened.plaintext.expose(), &expected).ok())
+            .and_then(|identity| identity.uid)
+            .map(String::from))
+    }
+}
+
+/// Keys that begin with a path.
+async fn count(store: &Store, path: &[u8]) -> Result<u64, StoreError> {
+    let options = RangeOptions {
+        count_only: true,
+        ..RangeOptions::prefix(path)
+    };
+    Ok(store.range(options).await?.count.unsigned_abs())
+}
+
+/// etcd's own id of the cluster, in hexadecimal; kine has none.
+async fn cluster_id(store: &Store) -> Option<String> {
+    let members = store.status().await;
+    let id = members
+        .into_iter()
+        .flatten()
+        .map(|member| member.cluster_id)
+        .find(|id| *id != 0)?;
+    Some(format!("{id:x}"))
+}
+
+/// Counts of one resource.
+#[derive(Default)]
+struct Tally {
+    rows: BTreeMap<(ObjectState, KeyRef, Option<KeyId>), (u64, u64)>,
+}
+
+impl Tally {
+    fn add(&mut self, record: &Record, key: KeyRef, key_id: Option<KeyId>, state: ObjectState) {
+        let (objects, bytes) = self.rows.entry((state, key, key_id)).or_default();
+        *objects += 1;
+        *bytes += record.value.len() as u64;
+    }
+
+    fn into_row(
+        self,
+        area: &Area,
+        resource: &GroupResource,
+        store: &str,
+        rule: &Rule,
+        revision: i64,
+    ) -> ResourceInventory {
+        let count = |wanted: ObjectState| {
+            let rows = self.rows.iter().filter(|((state, ..), _)| *state == wanted);
+            rows.map(|(_, (objects, _))| objects).sum()
+        };
+        ResourceInventory {
+            resource: resource.to_string(),
+            store: store.to_owned(),
+            path: area.display(),
+            revision,
+            writes_with: writes_with(rule),
+            total: self.rows.values().map(|(objects, _)| objects).sum(),
+            current: count(ObjectState::Current),
+            stale: count(ObjectState::Stale),
+            plaintext: count(ObjectState::Plaintext),
+            unreadable: count(ObjectState::Unreadable),
+            unknowable: count(ObjectState::Unknowable),
+            written_with: self
+                .rows
+                .into_iter()
+                .map(|((state, key, key_id), (objects, bytes))| WrittenWith {
+                    key,
+                    key_id,
+                    state,
+                    objects,
+                    bytes,
+                })
+                .collect(),
+        }
+    }
+}
+
+/// A DEK source by a name that is safe to show.
+fn dek_source_info(dek: &DekRef, objects: u64) -> DekSourceInfo {
+    let wrapped = match dek {
+        DekRef::V1 { cipher, .. } => cipher,
+        DekRef::V2 { source, .. } => source.ciphertext.as_bytes(),
+    };
+    DekSourceInfo {
+        provider: dek.provider().to_string(),
+        key_id: dek.key_id().cloned(),
+        sha256: hex::encode(Sha256::digest(wrapped)),
+        objects,
+    }
+}
+
+/// The key a value was written with.
+pub fn key_ref(written_with: &Written) -> KeyRef {
+    KeyRef {
+        provider: written_with.provider.to_string(),
+        key: written_with.key.as_deref().unwrap_or_default().to_owned(),
+    }
+}
+
+/// The key that kube-apiserver writes with under a rule.
+pub fn writes_with(rule: &Rule) -> KeyRef {
+    let (provider, key) = rule.writes_with();
+    KeyRef {
+        provider: provider.to_string(),
+        key: key.map(|key| key.to_string()).unwrap_or_default(),
+    }
+}
+
+/// Who seems to have written a value that no provider of the rule matches.
+fn guess(value: &[u8]) -> KeyRef {
+    let (provider, key) = match Prefix::guess(value) {
+        Prefix::AesCbc(key) => ("aescbc", key),
+        Prefix::AesGcm(key) => ("aesgcm", key),
+        Prefix::Identity => ("identity", ""),
+        Prefix::KmsV1(key) => ("kms-v1", key),
+        Prefix::KmsV2(key) => ("kms-v2", key),
+        Prefix::Secretbox(key) => ("secretbox", key),
+        Prefix::Unknown => ("unknown", ""),
+    };
+    KeyRef {
+        provider: provider.to_owned(),
+        key: key.to_owned(),
+    }
+}
+
+/// The state for a document.
+pub fn object_state(state: State) -> ObjectState {
+    match state {
+        State::Current => ObjectState::Current,
+        State::Stale(_) => ObjectState::Stale,
+        State::Plaintext => ObjectState::Plaintext,
+        State::Unknowable => ObjectState::Unknowable,
+    }
+}
+
+/// Why a store could not be read through.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+#[non_exhaustive]
+pub enum SurveyError {
+    /// Its areas cannot be listed.
+    Area(#[from] AreaError),
+    /// etcd.
+    Store(#[from] StoreError),
+}
