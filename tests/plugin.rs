@@ -1,5 +1,7 @@
 //! The real `kms-plugin`, as kube-apiserver and an operator meet it.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use std::{
@@ -7,7 +9,7 @@ use std::{
     io::{Read, Write},
     os::unix::{
         fs::{PermissionsExt, symlink},
-        net::{UnixListener, UnixStream},
+        net::{UnixDatagram, UnixListener, UnixStream},
     },
     process::Output,
 };
@@ -17,11 +19,11 @@ use kms_proto::wire::v2::{
     key_management_service_client::KeyManagementServiceClient,
 };
 use rustix::process::{Signal, getuid};
-use tokio::task::spawn_blocking;
+use tokio::task::{JoinSet, spawn_blocking};
 use tonic::{Code, transport::Channel};
 
 use support::{
-    eventually,
+    DEADLINE, eventually,
     plugin::{Plugin, Site, connect, kms_plugin},
 };
 
@@ -369,6 +371,78 @@ async fn a_peer_of_another_uid_is_turned_away() {
 }
 
 #[tokio::test]
+async fn running_out_of_file_descriptors_passes() {
+    let site = Site::with_key();
+    let mut plugin = Plugin::start(&site);
+    plugin.limit_files(Some(0));
+    let waiting = UnixStream::connect(site.socket()).unwrap();
+    plugin.logged("cannot accept a connection");
+    plugin.logged("refused the changed files");
+    plugin.limit_files(None);
+
+    drop(waiting);
+    let wrapped = encrypt(&mut plugin.client().await).await;
+    assert!(opens(&mut plugin.client().await, &wrapped).await);
+    eventually("the files are read again", || {
+        (plugin.metric("ringfence_config_last_reload_successful") == 1.0).then_some(())
+    });
+    // With pauses between them: a loop without would have made many thousands.
+    let errors = plugin.metric("ringfence_accept_errors_total");
+    assert!((1.0..1000.0).contains(&errors), "{errors}");
+}
+
+#[test]
+fn systemd_is_told_of_readiness_reloads_and_the_end() {
+    let site = Site::with_key();
+    let notify = UnixDatagram::bind(site.path("notify")).unwrap();
+    notify.set_read_timeout(Some(DEADLINE)).unwrap();
+    let told = || {
+        let mut message = [0; 200];
+        let len = notify.recv(&mut message).unwrap();
+        String::from_utf8(message[..len].to_vec()).unwrap()
+    };
+    let notify_socket = site.path("notify");
+    let mut plugin = Plugin::start_with(&site, |command| {
+        command.env("NOTIFY_SOCKET", notify_socket);
+    });
+    assert_eq!(told().trim_end(), "READY=1");
+    plugin.signal(Signal::HUP);
+    let reloading = told();
+    assert!(
+        reloading.starts_with("RELOADING=1\nMONOTONIC_USEC="),
+        "{reloading}"
+    );
+    assert_eq!(told().trim_end(), "READY=1");
+    plugin.signal(Signal::TERM);
+    assert_eq!(told().trim_end(), "STOPPING=1");
+    assert_eq!(plugin.wait().code(), Some(0));
+}
+
+/// Calls in a row, as many as all apiservers of a large cluster make in weeks.
+#[tokio::test]
+#[ignore = "100,000 calls; run it in the release profile"]
+async fn memory_stays_below_10_mib() {
+    let site = Site::with_key();
+    let plugin = Plugin::start(&site);
+    let mut client = plugin.client().await;
+    let wrapped = encrypt(&mut client).await;
+    let mut callers = JoinSet::new();
+    for _ in 0..10 {
+        let (mut client, wrapped) = (client.clone(), wrapped.clone());
+        callers.spawn(async move {
+            for _ in 0..5_000 {
+                encrypt(&mut client).await;
+                assert!(opens(&mut client, &wrapped).await);
+            }
+        });
+    }
+    callers.join_all().await;
+    let peak = plugin.peak_memory_kib();
+    println!("VmHWM {peak} KiB");
+    assert!(peak < 10 * 1024, "{peak} KiB");
+}
+
+#[tokio::test]
 async fn noise_on_the_socket_disturbs_nobody() {
     let site = Site::with_key();
     let plugin = Plugin::start(&site);
@@ -613,7 +687,9 @@ async fn probes_and_metrics_answer_on_loopback() {
 #[tokio::test]
 async fn no_secret_is_logged_at_any_level() {
     let site = Site::with_key();
-    let mut plugin = Plugin::start_logging(&site, "trace");
+    let mut plugin = Plugin::start_with(&site, |command| {
+        command.args(["--log-level", "trace"]);
+    });
     let mut client = plugin.client().await;
     let wrapped = encrypt(&mut client).await;
     assert!(opens(&mut client, &wrapped).await);

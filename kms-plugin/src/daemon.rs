@@ -37,6 +37,8 @@ use crate::{
 const DRAIN: Duration = Duration::from_secs(5);
 /// Calls that one connection may have in flight.
 const MAX_CALLS: u32 = 128;
+/// The headers of a call, in bytes: some hundred are usual.
+const MAX_HEADERS_LEN: u32 = 16 * 1024;
 
 /// Serves as the file at `config` says, until SIGTERM or SIGINT.
 ///
@@ -104,6 +106,7 @@ async fn run(path: &Path, seen: Seen, loaded: Loaded) -> Result<(), ServeError> 
     let (stop, stopped) = oneshot::channel::<()>();
     let server = Server::builder()
         .max_concurrent_streams(MAX_CALLS)
+        .http2_max_header_list_size(MAX_HEADERS_LEN)
         .add_service(
             KeyManagementServiceServer::new(kms).max_decoding_message_size(MAX_MESSAGE_LEN),
         )

@@ -8,7 +8,7 @@ use std::{
 };
 
 /// Long enough for a loaded machine; a test that reaches it has failed.
-const DEADLINE: Duration = Duration::from_secs(60);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
 /// Waits for something to happen.
 #[track_caller]

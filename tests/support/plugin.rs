@@ -13,7 +13,7 @@ use std::{
 
 use hyper_util::rt::TokioIo;
 use kms_proto::wire::v2::key_management_service_client::KeyManagementServiceClient;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, prlimit};
 use tempfile::TempDir;
 use tokio::net::UnixStream;
 use tonic::transport::{Channel, Endpoint};
@@ -134,19 +134,17 @@ pub(crate) struct Plugin {
 }
 
 impl Plugin {
-    /// Starts a daemon that logs at `info`, and waits until it serves.
+    /// Starts a daemon and waits until it serves.
     pub(crate) fn start(site: &Site) -> Self {
-        Self::start_logging(site, "info")
+        Self::start_with(site, |_| {})
     }
 
-    /// Starts a daemon and waits until it serves.
-    pub(crate) fn start_logging(site: &Site, level: &str) -> Self {
-        let mut child = kms_plugin(&["serve", "--log-format=json", "--log-level", level])
-            .arg("--config")
-            .arg(site.config())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+    /// Starts a daemon with more arguments or variables, and waits until it serves.
+    pub(crate) fn start_with(site: &Site, adjust: impl FnOnce(&mut Command)) -> Self {
+        let mut command = kms_plugin(&["serve", "--log-format=json", "--config"]);
+        command.arg(site.config()).stderr(Stdio::piped());
+        adjust(&mut command);
+        let mut child = command.spawn().unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         let log = Arc::new(Mutex::new(Vec::new()));
         let lines = Arc::clone(&log);
@@ -214,6 +212,24 @@ impl Plugin {
     /// Sends a signal.
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Lets it have this many file descriptors from now on; `None`: as many as we may have.
+    pub(crate) fn limit_files(&self, limit: Option<u64>) {
+        let ours = getrlimit(Resource::Nofile);
+        let limit = Rlimit {
+            current: limit.or(ours.current),
+            maximum: ours.maximum,
+        };
+        prlimit(Some(Pid::from_child(&self.child)), Resource::Nofile, limit).unwrap();
+    }
+
+    /// The most memory it ever had resident, in KiB (`VmHWM`, proc(5)).
+    pub(crate) fn peak_memory_kib(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let peak = peak.unwrap().trim().trim_end_matches(" kB");
+        peak.parse().unwrap()
     }
 
     /// Waits for the end of the process.
