@@ -3,13 +3,11 @@
 use std::collections::{BTreeMap, HashMap};
 
 use kms_proto::{
-    DekSourceType, KeyId, Prefix,
+    DekSourceType,
     inventory::{
-        API_VERSION, DekSourceInfo, Inventory, KeyRef, ObjectState, ResourceInventory, StoreInfo,
-        Unowned, Unreadable, WrittenWith,
+        API_VERSION, Inventory, ObjectState, ResourceInventory, StoreInfo, Unowned, Unreadable,
     },
 };
-use sha2::{Digest as _, Sha256};
 
 use crate::{
     area::{Area, AreaError, Content},
@@ -17,12 +15,19 @@ use crate::{
     scan::Scan,
     scope::Scope,
     session::Session,
-    store::{RangeOptions, Record, Store, StoreError},
-    stored::{
-        DekRef, GroupResource, KmsName, ObjectKey, OpenError, Rule, State, WrittenWith as Written,
-        identify,
-    },
+    store::{RangeOptions, Record, StoreError},
+    stored::{DekRef, KmsName, OpenError, Rule, WrittenWith},
 };
+
+mod cluster;
+mod document;
+mod tally;
+
+use cluster::{cluster_id, count};
+use document::{dek_source_info, guess};
+use tally::Tally;
+
+pub use document::{key_ref, object_state, writes_with};
 
 /// How values are judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,8 +38,10 @@ pub enum Depth {
     Fast,
 }
 
-/// Reads everything in scope and counts it. `kind` of DEK sources that `--dek-type auto` has to
-/// learn from the values is learnt; where that changes what is current, the store is read again.
+/// Reads everything in scope and counts it.
+///
+/// With `--dek-type auto` the newest value under the current key id says which type kube-apiserver
+/// writes; where that changes what is current, the store is read again.
 ///
 /// # Errors
 /// etcd fails, or the prefix holds no cluster. Values that do not open are counted, not errors.
@@ -208,7 +215,7 @@ impl<'a> Survey<'a> {
 
     fn count(
         &mut self,
-        written_with: Written,
+        written_with: WrittenWith,
         state: ObjectState,
         record: &Record,
         tally: &mut Tally,
@@ -299,160 +306,6 @@ impl<'a> Survey<'a> {
                 .map(|(name, (_, kind))| (name, kind))
                 .collect(),
         ))
-    }
-}
-
-impl Session {
-    /// The UID of kube-system; nothing where it does not open, which the inventory shows anyway.
-    pub async fn cluster_uid(&self) -> Result<Option<String>, StoreError> {
-        let Ok(resource) = "namespaces".parse::<GroupResource>();
-        let key = format!("{}namespaces/kube-system", self.prefix.directory());
-        let Some(record) = self.store_of(&resource).store.get(key.as_bytes()).await? else {
-            return Ok(None);
-        };
-        let opened = self
-            .keys
-            .open(&self.rule(&resource), &record.key, &record.value)
-            .await;
-        let expected = ObjectKey {
-            namespace: None,
-            name: "kube-system".into(),
-        };
-        Ok(opened
-            .ok()
-            .and_then(|opened| identify(opened.plaintext.expose(), &expected).ok())
-            .and_then(|identity| identity.uid)
-            .map(String::from))
-    }
-}
-
-/// Keys that begin with a path.
-async fn count(store: &Store, path: &[u8]) -> Result<u64, StoreError> {
-    let options = RangeOptions {
-        count_only: true,
-        ..RangeOptions::prefix(path)
-    };
-    Ok(store.range(options).await?.count.unsigned_abs())
-}
-
-/// etcd's own id of the cluster, in hexadecimal; kine has none.
-async fn cluster_id(store: &Store) -> Option<String> {
-    let members = store.status().await;
-    let id = members
-        .into_iter()
-        .flatten()
-        .map(|member| member.cluster_id)
-        .find(|id| *id != 0)?;
-    Some(format!("{id:x}"))
-}
-
-/// Counts of one resource.
-#[derive(Default)]
-struct Tally {
-    rows: BTreeMap<(ObjectState, KeyRef, Option<KeyId>), (u64, u64)>,
-}
-
-impl Tally {
-    fn add(&mut self, record: &Record, key: KeyRef, key_id: Option<KeyId>, state: ObjectState) {
-        let (objects, bytes) = self.rows.entry((state, key, key_id)).or_default();
-        *objects += 1;
-        *bytes += record.value.len() as u64;
-    }
-
-    fn into_row(
-        self,
-        area: &Area,
-        resource: &GroupResource,
-        store: &str,
-        rule: &Rule,
-        revision: i64,
-    ) -> ResourceInventory {
-        let count = |wanted: ObjectState| {
-            let rows = self.rows.iter().filter(|((state, ..), _)| *state == wanted);
-            rows.map(|(_, (objects, _))| objects).sum()
-        };
-        ResourceInventory {
-            resource: resource.to_string(),
-            store: store.to_owned(),
-            path: area.display(),
-            revision,
-            writes_with: writes_with(rule),
-            total: self.rows.values().map(|(objects, _)| objects).sum(),
-            current: count(ObjectState::Current),
-            stale: count(ObjectState::Stale),
-            plaintext: count(ObjectState::Plaintext),
-            unreadable: count(ObjectState::Unreadable),
-            unknowable: count(ObjectState::Unknowable),
-            written_with: self
-                .rows
-                .into_iter()
-                .map(|((state, key, key_id), (objects, bytes))| WrittenWith {
-                    key,
-                    key_id,
-                    state,
-                    objects,
-                    bytes,
-                })
-                .collect(),
-        }
-    }
-}
-
-/// A DEK source by a name that is safe to show.
-fn dek_source_info(dek: &DekRef, objects: u64) -> DekSourceInfo {
-    let wrapped = match dek {
-        DekRef::V1 { cipher, .. } => cipher,
-        DekRef::V2 { source, .. } => source.ciphertext.as_bytes(),
-    };
-    DekSourceInfo {
-        provider: dek.provider().to_string(),
-        key_id: dek.key_id().cloned(),
-        sha256: hex::encode(Sha256::digest(wrapped)),
-        objects,
-    }
-}
-
-/// The key a value was written with.
-pub fn key_ref(written_with: &Written) -> KeyRef {
-    KeyRef {
-        provider: written_with.provider.to_string(),
-        key: written_with.key.as_deref().unwrap_or_default().to_owned(),
-    }
-}
-
-/// The key that kube-apiserver writes with under a rule.
-pub fn writes_with(rule: &Rule) -> KeyRef {
-    let (provider, key) = rule.writes_with();
-    KeyRef {
-        provider: provider.to_string(),
-        key: key.map(|key| key.to_string()).unwrap_or_default(),
-    }
-}
-
-/// Who seems to have written a value that no provider of the rule matches.
-fn guess(value: &[u8]) -> KeyRef {
-    let (provider, key) = match Prefix::guess(value) {
-        Prefix::AesCbc(key) => ("aescbc", key),
-        Prefix::AesGcm(key) => ("aesgcm", key),
-        Prefix::Identity => ("identity", ""),
-        Prefix::KmsV1(key) => ("kms-v1", key),
-        Prefix::KmsV2(key) => ("kms-v2", key),
-        Prefix::Secretbox(key) => ("secretbox", key),
-        Prefix::Unknown => ("unknown", ""),
-    };
-    KeyRef {
-        provider: provider.to_owned(),
-        key: key.to_owned(),
-    }
-}
-
-/// The state for a document.
-pub fn object_state(state: State) -> ObjectState {
-    match state {
-        State::Current => ObjectState::Current,
-        State::Stale(_) => ObjectState::Stale,
-        State::Plaintext => ObjectState::Plaintext,
-        State::Unknowable => ObjectState::Unknowable,
     }
 }
 

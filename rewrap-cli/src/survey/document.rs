@@ -1,0 +1,67 @@
+//! The words of the documents for what [`stored`](crate::stored) says.
+
+use kms_proto::{
+    Prefix,
+    inventory::{DekSourceInfo, KeyRef, ObjectState},
+};
+use sha2::{Digest as _, Sha256};
+
+use crate::stored::{DekRef, Rule, State, WrittenWith};
+
+/// A DEK source by a name that is safe to show.
+pub(super) fn dek_source_info(dek: &DekRef, objects: u64) -> DekSourceInfo {
+    let wrapped = match dek {
+        DekRef::V1 { cipher, .. } => cipher,
+        DekRef::V2 { source, .. } => source.ciphertext.as_bytes(),
+    };
+    DekSourceInfo {
+        provider: dek.provider().to_string(),
+        key_id: dek.key_id().cloned(),
+        sha256: hex::encode(Sha256::digest(wrapped)),
+        objects,
+    }
+}
+
+/// The key a value was written with.
+pub fn key_ref(written_with: &WrittenWith) -> KeyRef {
+    KeyRef {
+        provider: written_with.provider.to_string(),
+        key: written_with.key.as_deref().unwrap_or_default().to_owned(),
+    }
+}
+
+/// The key that kube-apiserver writes with under a rule.
+pub fn writes_with(rule: &Rule) -> KeyRef {
+    let (provider, key) = rule.writes_with();
+    KeyRef {
+        provider: provider.to_string(),
+        key: key.map(|key| key.to_string()).unwrap_or_default(),
+    }
+}
+
+/// Who seems to have written a value that no provider of the rule matches.
+pub(super) fn guess(value: &[u8]) -> KeyRef {
+    let (provider, key) = match Prefix::guess(value) {
+        Prefix::AesCbc(key) => ("aescbc", key),
+        Prefix::AesGcm(key) => ("aesgcm", key),
+        Prefix::Identity => ("identity", ""),
+        Prefix::KmsV1(key) => ("kms-v1", key),
+        Prefix::KmsV2(key) => ("kms-v2", key),
+        Prefix::Secretbox(key) => ("secretbox", key),
+        Prefix::Unknown => ("unknown", ""),
+    };
+    KeyRef {
+        provider: provider.to_owned(),
+        key: key.to_owned(),
+    }
+}
+
+/// The state for a document.
+pub fn object_state(state: State) -> ObjectState {
+    match state {
+        State::Current => ObjectState::Current,
+        State::Stale(_) => ObjectState::Stale,
+        State::Plaintext => ObjectState::Plaintext,
+        State::Unknowable => ObjectState::Unknowable,
+    }
+}
