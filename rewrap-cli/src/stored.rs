@@ -14,11 +14,11 @@ pub mod rule;
 mod chain;
 mod transformer;
 
-pub use dek::{DekRef, DekSources, FreshDekSource, Step, UnwrapError, WriteDek};
+pub use dek::{DekRef, DekSources, FreshDekSource, KmsName, Step, UnwrapError, WriteDek};
 pub use object::{Identity, NotAnObject, identify};
 pub use resource::{Crds, EtcdPrefix, GroupResource, Location, ObjectKey};
 pub use rule::{
-    Class, CurrentKey, CurrentKeys, KmsName, NamedKey, OpenError, Opened, Provider, ProviderKind,
-    Reason, Reasons, Rule, SealError, State, WrittenWith,
+    Class, CurrentKey, CurrentKeys, NamedKey, OpenError, Opened, Provider, ProviderKind, Reason,
+    Reasons, Rule, SealError, State, WrittenWith,
 };
 pub use transformer::{OpenCause, Plaintext};

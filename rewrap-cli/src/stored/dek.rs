@@ -4,15 +4,19 @@
 use std::{
     fmt,
     hash::{Hash, Hasher},
+    sync::Arc,
 };
 
 use kms_proto::{DekSource, DekSourceType, EncryptedDekSource, EncryptedObject, KeyId};
 
-use crate::stored::{chain::Chain, rule::KmsName};
+use crate::stored::chain::Chain;
 
 mod write;
 
 pub use write::{FreshDekSource, WriteDek};
+
+/// The name of a KMS provider: part of every value it protects, and unique among its version.
+pub type KmsName = Arc<str>;
 
 /// A wrapped DEK source of a stored value, with the provider that can unwrap it.
 ///

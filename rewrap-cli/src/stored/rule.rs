@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use kms_proto::KeyId;
 use zeroize::Zeroizing;
 
-use crate::stored::dek::DekRef;
+use crate::stored::dek::{DekRef, KmsName};
 
 mod check;
 mod classify;
@@ -167,9 +167,6 @@ impl WrittenWith {
         self.dek.as_ref()?.key_id()
     }
 }
-
-/// The name of a KMS provider: part of every value it protects, and unique among its version.
-pub type KmsName = Arc<str>;
 
 /// A key of a local provider with the name that stands in the stored values.
 ///

@@ -6,8 +6,8 @@ use std::{
 use kms_proto::{DekSource, DekSourceType, EncryptedDekSource, EncryptedObject, KeyId};
 use zeroize::Zeroizing;
 
-use super::DekRef;
-use crate::stored::{rule::KmsName, transformer::kms_v2::Seed};
+use super::{DekRef, KmsName};
+use crate::stored::transformer::kms_v2::Seed;
 
 /// A DEK source that this process has just made and nobody else encrypts with.
 ///
