@@ -182,10 +182,11 @@ impl<'a> Rewrap<'a> {
             .is_some_and(|limit| self.state.begun() >= limit)
     }
 
-    /// A run that went on under a key that is not current any more would do its work in vain.
+    /// Asked before every page: a run that went on under a key that is not current any more would
+    /// do its work in vain.
     async fn check_key(&self, rule: &Rule) -> Result<(), RunError> {
         match rule.providers().first() {
-            Some(Provider::KmsV2(provider)) if self.state.key_check_is_due() => {
+            Some(Provider::KmsV2(provider)) => {
                 Ok(self.session.keys.still_current(provider).await?)
             }
             _ => Ok(()),

@@ -7,7 +7,7 @@ use crate::{
     apiserver::ApiserverError,
     area::AreaError,
     config::encryption::ConfigErrors,
-    keys::WriteDekError,
+    keys::{KeyChange, WriteDekError},
     rewrap::{CanaryError, RunError},
     session::SessionError,
     store::StoreError,
@@ -153,7 +153,8 @@ fn of_area(error: &AreaError) -> Exit {
 
 fn of_run(error: &RunError) -> Exit {
     match error {
-        RunError::KeyChange(_) => Exit::Gate,
+        RunError::KeyChange(KeyChange::Rotated { .. }) => Exit::Gate,
+        RunError::KeyChange(KeyChange::Down { .. }) => Exit::Unreachable,
         RunError::Area(error) => of_area(error),
         RunError::Store(error) => of_store(error),
         RunError::WriteDek(WriteDekError::Random(_)) => Exit::Runtime,

@@ -4,7 +4,7 @@ use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
     sync::Arc,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use kms_proto::inventory::{API_VERSION, Inventory, RewrapReport, Unreadable};
@@ -16,10 +16,6 @@ use crate::{
     stored::{KmsName, WriteDek},
 };
 
-/// How often the current key of a KMS provider is asked for during a run; kube-apiserver asks once
-/// a minute.
-const KEY_CHECK_EVERY: Duration = Duration::from_secs(30);
-
 /// The counts of a run and the DEK sources it writes with.
 #[derive(Debug)]
 pub struct RunState {
@@ -28,14 +24,12 @@ pub struct RunState {
     started: Instant,
     /// When the first object was begun, and the newest one written.
     writing: Cell<Option<(Instant, Instant)>>,
-    key_checked: Cell<Instant>,
     begun: Cell<u64>,
 }
 
 impl RunState {
     /// A run begins; somebody may have vouched for the apiservers.
     pub fn new(assumed_converged: bool) -> Self {
-        let now = Instant::now();
         let report = RewrapReport {
             api_version: API_VERSION,
             kind: "RewrapReport",
@@ -54,9 +48,8 @@ impl RunState {
         Self {
             write_deks: Mutex::default(),
             report: RefCell::new(report),
-            started: now,
+            started: Instant::now(),
             writing: Cell::new(None),
-            key_checked: Cell::new(now),
             begun: Cell::new(0),
         }
     }
@@ -139,14 +132,6 @@ impl RunState {
 
     pub(super) fn begun(&self) -> u64 {
         self.begun.get()
-    }
-
-    pub(super) fn key_check_is_due(&self) -> bool {
-        let due = self.key_checked.get().elapsed() >= KEY_CHECK_EVERY;
-        if due {
-            self.key_checked.set(Instant::now());
-        }
-        due
     }
 
     /// After a rotation new values need a DEK source under the new key.
