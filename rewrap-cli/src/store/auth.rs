@@ -95,7 +95,7 @@ impl Auth {
             }
             Err(status) => {
                 return Err(match fault(&status, &Ask::Login, 0) {
-                    Fault::InDoubt(cause) => Fault::NotDone(cause),
+                    Fault::InDoubt(cause) | Fault::Cut(cause) => Fault::NotDone(cause),
                     other => other,
                 });
             }

@@ -34,8 +34,10 @@ pub(super) struct Caller {
 pub(super) enum Fault {
     /// The request did not leave, or the server says that it did nothing: any endpoint may be asked again.
     NotDone(String),
-    /// The request may or may not have been carried out.
+    /// No answer, or one that leaves open whether the request was carried out.
     InDoubt(String),
+    /// The connection broke before the answer: in doubt likewise.
+    Cut(String),
     /// etcd's own answer; asking again would not change it.
     Answered(StoreError),
 }
@@ -57,7 +59,7 @@ impl Caller {
             let member = self.start(attempt).await;
             match self.once(member, ask, request.clone(), &rpc).await {
                 Ok(answer) => return Ok(answer),
-                Err(Fault::NotDone(cause) | Fault::InDoubt(cause)) => {
+                Err(Fault::NotDone(cause) | Fault::InDoubt(cause) | Fault::Cut(cause)) => {
                     causes.add(&member.name, cause);
                 }
                 Err(Fault::Answered(error)) => return Err(error),
@@ -157,6 +159,9 @@ pub(super) fn fault(status: &Status, ask: &Ask, max_reply: usize) -> Fault {
     let answer = match (status.code(), ask) {
         // A status with a source was made on this side of the wire.
         _ if status.source().is_some() => return unanswered(status),
+        (Code::Unavailable | Code::FailedPrecondition, _) if says("not supported for learner") => {
+            return Fault::NotDone(status.message().to_owned());
+        }
         (Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled, _) => {
             return Fault::InDoubt(status.message().to_owned());
         }
@@ -212,7 +217,7 @@ fn unanswered(status: &Status) -> Fault {
     if unsent {
         Fault::NotDone(cause)
     } else {
-        Fault::InDoubt(cause)
+        Fault::Cut(cause)
     }
 }
 

@@ -266,6 +266,10 @@ impl fmt::Display for Causes {
     }
 }
 
+/// How a client certificate that is refused, or missing, may show.
+pub(super) const CUT_AFTER_HANDSHAKE: &str =
+    "right after the TLS handshake, as where the server refuses or misses a client certificate";
+
 /// rustls' words for a certificate that we refuse, one that the server refuses, and a server that
 /// speaks no TLS. Its error type does not survive the way through HTTP/2, so the words are what is left.
 fn is_tls_refusal(cause: &str) -> bool {
@@ -273,6 +277,8 @@ fn is_tls_refusal(cause: &str) -> bool {
         "invalid peer certificate",
         "received fatal alert",
         "received corrupt message",
+        "tls handshake eof",
+        CUT_AFTER_HANDSHAKE,
     ]
     .iter()
     .any(|words| cause.contains(words))

@@ -1,10 +1,14 @@
 use std::{fmt, time::Duration};
 
-use tokio::{sync::watch, task::JoinHandle};
+use tokio::{
+    sync::watch,
+    task::JoinHandle,
+    time::{Instant, timeout_at},
+};
+use tonic::{Request, Response};
 
 use super::{
     Ask, Put, Store, StoreError,
-    call::Fault,
     wire::etcdserverpb::{
         LeaseGrantRequest, LeaseKeepAliveRequest, LeaseRevokeRequest, lease_client::LeaseClient,
     },
@@ -39,6 +43,7 @@ impl Store {
     /// [`StoreError::Locked`] with the holder's words, [`StoreError::Denied`] where the account may not
     /// write there, and what any call can meet.
     pub async fn lock(&self, key: &[u8], owner: &str, ttl: Duration) -> Result<Lock, StoreError> {
+        let sent = Instant::now();
         let lease = self.grant(ttl).await?;
         let taken = self
             .compare_and_put(key, 0, owner.to_owned().into(), lease)
@@ -46,7 +51,7 @@ impl Store {
         let holder = match taken {
             Ok(Put::Done { .. }) => {
                 let (report, lost) = watch::channel(false);
-                let keeper = tokio::spawn(keep_alive(self.clone(), lease, ttl, report));
+                let keeper = tokio::spawn(keep_alive(self.clone(), lease, ttl, sent, report));
                 return Ok(Lock {
                     store: self.clone(),
                     lease,
@@ -103,25 +108,22 @@ impl Store {
 
     /// The seconds left; 0 where the lease has ended.
     async fn keep(&self, id: i64) -> Result<i64, StoreError> {
-        let mut answers = self
+        let kept = self
             .0
             .read(
                 &Ask::Lease,
                 LeaseKeepAliveRequest { id },
-                |channel, request: tonic::Request<LeaseKeepAliveRequest>| async move {
-                    LeaseClient::new(channel)
+                |channel, request: Request<LeaseKeepAliveRequest>| async move {
+                    let mut answers = LeaseClient::new(channel)
                         .lease_keep_alive(request.map(tokio_stream::once))
-                        .await
+                        .await?
+                        .into_inner();
+                    let answer = answers.message().await?;
+                    Ok(Response::new(answer.unwrap_or_default()))
                 },
             )
             .await?;
-        match answers.message().await {
-            Ok(answer) => Ok(answer.map_or(0, |a| a.ttl)),
-            Err(status) => match super::call::fault(&status, &Ask::Lease, 0) {
-                Fault::Answered(error) => Err(error),
-                Fault::NotDone(_) | Fault::InDoubt(_) => Ok(0),
-            },
-        }
+        Ok(kept.ttl)
     }
 }
 
@@ -160,16 +162,22 @@ impl Drop for Lock {
     }
 }
 
-/// Renews the lease three times in its life, until it is gone or could not be renewed for a whole life.
-async fn keep_alive(store: Store, lease: i64, ttl: Duration, report: watch::Sender<bool>) {
-    let mut kept = tokio::time::Instant::now();
+/// Renews the lease three times in its life, until it has ended or could not be renewed for a whole
+/// life. `renewed` is when the last request that renewed it was sent.
+async fn keep_alive(
+    store: Store,
+    lease: i64,
+    ttl: Duration,
+    mut renewed: Instant,
+    report: watch::Sender<bool>,
+) {
     loop {
         tokio::time::sleep(ttl / 3).await;
-        match store.keep(lease).await {
-            Ok(left) if left > 0 => kept = tokio::time::Instant::now(),
-            Ok(_) => break,
-            Err(_) if kept.elapsed() < ttl => {}
-            Err(_) => break,
+        let sent = Instant::now();
+        match timeout_at(renewed + ttl, store.keep(lease)).await {
+            Ok(Ok(left)) if left > 0 => renewed = sent,
+            Ok(Err(_)) if renewed.elapsed() < ttl => {}
+            _ => break,
         }
     }
     report.send_replace(true);

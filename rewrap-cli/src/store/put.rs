@@ -76,7 +76,7 @@ impl Store {
                     causes.add(&member.name, cause);
                     continue;
                 }
-                Err(Fault::InDoubt(cause)) => {
+                Err(Fault::InDoubt(cause) | Fault::Cut(cause)) => {
                     causes.add(&member.name, cause);
                     in_doubt = true;
                     let found = self.get(key).await?;

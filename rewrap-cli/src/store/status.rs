@@ -1,6 +1,7 @@
 use super::{
     Ask, Causes, Store, StoreError,
     call::{Fault, Member},
+    error::CUT_AFTER_HANDSHAKE,
     wire::etcdserverpb::{StatusRequest, StatusResponse, maintenance_client::MaintenanceClient},
 };
 
@@ -35,7 +36,7 @@ impl Store {
                     .await
                     .map_err(|fault| match fault {
                         Fault::Answered(error) => error,
-                        Fault::NotDone(cause) | Fault::InDoubt(cause) => {
+                        Fault::NotDone(cause) | Fault::InDoubt(cause) | Fault::Cut(cause) => {
                             let mut causes = Causes::default();
                             causes.add(&member.name, cause);
                             causes.into_error()
@@ -54,7 +55,12 @@ impl Store {
             match self.endpoint_status(member).await {
                 Ok(status) => answers.push(status),
                 Err(Fault::Answered(error)) => return Err(error),
-                Err(Fault::NotDone(cause) | Fault::InDoubt(cause)) => {
+                // With TLS 1.3 the server judges our certificate when we believe to be connected,
+                // and its alert may be lost behind a write that fails.
+                Err(Fault::Cut(cause)) if member.name.starts_with("https:") => {
+                    causes.add(&member.name, format!("{cause}, {CUT_AFTER_HANDSHAKE}"));
+                }
+                Err(Fault::NotDone(cause) | Fault::InDoubt(cause) | Fault::Cut(cause)) => {
                     causes.add(&member.name, cause);
                 }
             }

@@ -1,0 +1,152 @@
+use prost::bytes::Bytes;
+
+use super::{
+    Ask, StoreError, revision,
+    wire::{
+        etcdserverpb::{RangeRequest, RangeResponse},
+        mvccpb::KeyValue,
+    },
+};
+
+/// What to read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RangeOptions {
+    /// The first key.
+    pub key: Vec<u8>,
+    /// The first key that is not read; empty reads `key` alone.
+    pub range_end: Vec<u8>,
+    /// The most records to return; 0 is no limit.
+    pub limit: i64,
+    /// At which revision; 0 is the newest.
+    pub revision: i64,
+    /// Leave the values out.
+    pub keys_only: bool,
+    /// Leave the records out.
+    pub count_only: bool,
+}
+
+impl RangeOptions {
+    /// One key, newest revision.
+    pub fn one(key: &[u8]) -> Self {
+        Self {
+            key: key.into(),
+            ..Self::default()
+        }
+    }
+
+    /// All keys that begin with this prefix, newest revision.
+    pub fn prefix(prefix: &[u8]) -> Self {
+        Self {
+            key: prefix.into(),
+            range_end: prefix_end(prefix),
+            ..Self::default()
+        }
+    }
+}
+
+impl From<RangeOptions> for RangeRequest {
+    fn from(options: RangeOptions) -> Self {
+        let RangeOptions {
+            key,
+            range_end,
+            limit,
+            revision,
+            keys_only,
+            count_only,
+        } = options;
+        Self {
+            key: key.into(),
+            range_end: range_end.into(),
+            limit,
+            revision,
+            keys_only,
+            count_only,
+        }
+    }
+}
+
+/// The first key after all that begin with `prefix`: its last byte that can be raised is raised, what
+/// follows is cut. Where none can, `\0`, which etcd reads as "to the end".
+pub fn prefix_end(prefix: &[u8]) -> Vec<u8> {
+    let mut end = prefix.to_vec();
+    while let Some(last) = end.last_mut() {
+        if let Some(next) = last.checked_add(1) {
+            *last = next;
+            return end;
+        }
+        end.pop();
+    }
+    vec![0]
+}
+
+/// An answer to a range.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page {
+    /// In the order of their keys.
+    pub records: Vec<Record>,
+    /// Whether the limit cut the range.
+    pub more: bool,
+    /// How many keys the range has, whatever the limit.
+    pub count: i64,
+    /// The store's revision when it was read: reading at it again sees the same.
+    pub revision: i64,
+}
+
+impl Page {
+    pub(super) fn from_wire(response: RangeResponse, ask: &Ask) -> Result<Self, StoreError> {
+        Ok(Self {
+            revision: revision(response.header.as_ref(), ask)?,
+            records: response.kvs.into_iter().map(Record::from).collect(),
+            more: response.more,
+            count: response.count,
+        })
+    }
+}
+
+/// One key as etcd holds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// The key.
+    pub key: Bytes,
+    /// The stored bytes.
+    pub value: Bytes,
+    /// The revision of its last write.
+    pub mod_revision: i64,
+    /// The revision that created it.
+    pub create_revision: i64,
+    /// The lease that deletes it when it ends; 0 is none. To be carried by every write.
+    pub lease: i64,
+}
+
+impl From<KeyValue> for Record {
+    fn from(kv: KeyValue) -> Self {
+        let KeyValue {
+            key,
+            create_revision,
+            mod_revision,
+            version: _,
+            value,
+            lease,
+        } = kv;
+        Self {
+            key,
+            value,
+            mod_revision,
+            create_revision,
+            lease,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_ends_before_its_successor() {
+        assert_eq!(prefix_end(b"/registry/secrets/"), b"/registry/secrets0");
+        assert_eq!(prefix_end(b"a\xff\xff"), b"b");
+        assert_eq!(prefix_end(b"\xff"), b"\0");
+        assert_eq!(prefix_end(b""), b"\0");
+    }
+}
