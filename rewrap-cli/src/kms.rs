@@ -15,15 +15,15 @@ use kms_proto::{
 };
 use tonic::Code;
 
+use crate::config::encryption::SocketAddress;
+
 mod channel;
-mod endpoint;
 mod error;
 mod uid;
 mod v1;
 
 use channel::Socket;
 
-pub use endpoint::{Endpoint, EndpointError};
 pub use error::{Excerpt, KmsError};
 pub use v1::KmsV1Client;
 
@@ -48,9 +48,9 @@ pub struct KmsStatus {
 impl KmsClient {
     /// A client that connects at its first call, and again after the plugin was away. `timeout` bounds
     /// each call, the connection included (`timeout` of the EncryptionConfiguration, 3 s by default).
-    pub fn new(endpoint: Endpoint, timeout: Duration) -> Self {
+    pub fn new(address: SocketAddress, timeout: Duration) -> Self {
         Self {
-            socket: Socket::new(endpoint, timeout),
+            socket: Socket::new(address, timeout),
         }
     }
 
@@ -72,7 +72,7 @@ impl KmsClient {
             healthz,
             key_id,
         } = answer;
-        let socket = || self.socket.endpoint.clone();
+        let socket = || self.socket.address.clone();
         if !VERSIONS.contains(&version.as_str()) {
             return Err(KmsError::Version {
                 socket: socket(),
@@ -123,13 +123,13 @@ impl KmsClient {
         let wrapped =
             EncryptedDekSource::from_wire(ciphertext, &key_id, annotations).map_err(|source| {
                 KmsError::Answer {
-                    socket: self.socket.endpoint.clone(),
+                    socket: self.socket.address.clone(),
                     source,
                 }
             })?;
         if wrapped.key_id != *expected {
             return Err(KmsError::KeyIdChanged {
-                socket: self.socket.endpoint.clone(),
+                socket: self.socket.address.clone(),
                 status: expected.clone(),
                 encrypt: wrapped.key_id,
             });
@@ -169,3 +169,6 @@ impl KmsClient {
 fn is_absence(code: Code) -> bool {
     matches!(code, Code::Unavailable | Code::DeadlineExceeded)
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,7 +13,7 @@ use crate::{
         manifest::EtcdOverride,
     },
     keys::{Keys, KmsConnection},
-    kms::{Endpoint, KmsClient, KmsV1Client},
+    kms::{KmsClient, KmsV1Client},
     store::{Login, Store, StoreConfig, TlsFiles},
     stored::{EtcdPrefix, GroupResource, KmsName},
 };
@@ -217,24 +217,13 @@ fn kms_connections(
         let address = endpoints.get(&provider.name).unwrap_or(&provider.endpoint);
         let connection = match provider.version {
             KmsVersion::V1 => {
-                KmsConnection::V1(KmsV1Client::new(endpoint(address), provider.timeout))
+                KmsConnection::V1(KmsV1Client::new(address.clone(), provider.timeout))
             }
-            KmsVersion::V2 => {
-                KmsConnection::V2(KmsClient::new(endpoint(address), provider.timeout))
-            }
+            KmsVersion::V2 => KmsConnection::V2(KmsClient::new(address.clone(), provider.timeout)),
         };
         (Arc::clone(&provider.name), connection)
     };
     providers.iter().map(connect).collect()
-}
-
-fn endpoint(address: &SocketAddress) -> Endpoint {
-    match address {
-        SocketAddress::Path(path) => Endpoint::Path(path.clone()),
-        SocketAddress::Abstract(name) => {
-            Endpoint::Abstract(String::from_utf8_lossy(name).into_owned())
-        }
-    }
 }
 
 async fn connect(

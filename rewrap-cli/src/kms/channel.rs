@@ -1,30 +1,37 @@
-use std::{error::Error, fmt::Write, time::Duration};
+use std::{
+    error::Error, ffi::OsStr, fmt::Write, os::unix::ffi::OsStrExt, path::PathBuf, time::Duration,
+};
 
 use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
-use tonic::{Response, Status, transport::Channel};
+use tonic::{
+    Response, Status,
+    transport::{Channel, Endpoint},
+};
 
-use super::{Endpoint, KmsError, is_absence};
+use super::{KmsError, is_absence};
+use crate::config::encryption::SocketAddress;
 
 /// One plugin's socket: a connection that is made at the first call and again after it broke.
 #[derive(Clone, Debug)]
 pub(super) struct Socket {
-    pub(super) endpoint: Endpoint,
+    pub(super) address: SocketAddress,
     timeout: Duration,
     channel: Channel,
 }
 
 impl Socket {
-    pub(super) fn new(endpoint: Endpoint, timeout: Duration) -> Self {
-        let address = endpoint.address();
+    pub(super) fn new(address: SocketAddress, timeout: Duration) -> Self {
+        let path = path(&address);
         // The authority that kube-apiserver 1.32 and newer sends; a socket's path would be none.
-        let channel = tonic::transport::Endpoint::from_static("http://localhost")
-            .connect_with_connector_lazy(tower::service_fn(move |_| {
-                let address = address.clone();
-                async move { UnixStream::connect(address).await.map(TokioIo::new) }
-            }));
+        let channel = Endpoint::from_static("http://localhost").connect_with_connector_lazy(
+            tower::service_fn(move |_| {
+                let path = path.clone();
+                async move { UnixStream::connect(path).await.map(TokioIo::new) }
+            }),
+        );
         Self {
-            endpoint,
+            address,
             timeout,
             channel,
         }
@@ -43,7 +50,7 @@ impl Socket {
             Ok(Ok(response)) => Ok(response.into_inner()),
             Ok(Err(status)) => Err(self.error(call, &status)),
             Err(_) => Err(KmsError::Timeout {
-                socket: self.endpoint.clone(),
+                socket: self.address.clone(),
                 call,
                 timeout: self.timeout,
             }),
@@ -51,7 +58,7 @@ impl Socket {
     }
 
     fn error(&self, call: &'static str, status: &Status) -> KmsError {
-        let socket = self.endpoint.clone();
+        let socket = self.address.clone();
         match status.source() {
             // A status with a source was made on this side of the socket.
             Some(source) => KmsError::Unreachable {
@@ -84,4 +91,15 @@ fn chain(error: &dyn Error) -> String {
         next = error.source();
     }
     text
+}
+
+/// What `connect(2)` wants: an abstract name begins with a NUL byte.
+pub(super) fn path(address: &SocketAddress) -> PathBuf {
+    match address {
+        SocketAddress::Path(path) => path.clone(),
+        SocketAddress::Abstract(name) => {
+            let name = [b"\0", name.as_slice()].concat();
+            OsStr::from_bytes(&name).into()
+        }
+    }
 }

@@ -3,7 +3,7 @@ use std::{fmt, time::Duration};
 use kms_proto::{EncryptedDekSourceError, KeyId, KeyIdError};
 use tonic::Code;
 
-use super::Endpoint;
+use crate::config::encryption::SocketAddress;
 
 /// Why a plugin did not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -15,7 +15,7 @@ pub enum KmsError {
     )]
     Unreachable {
         /// The socket.
-        socket: Endpoint,
+        socket: SocketAddress,
         /// What the system or the connection says.
         cause: String,
     },
@@ -25,7 +25,7 @@ pub enum KmsError {
     )]
     Timeout {
         /// The socket.
-        socket: Endpoint,
+        socket: SocketAddress,
         /// The call.
         call: &'static str,
         /// How long was waited.
@@ -35,7 +35,7 @@ pub enum KmsError {
     #[error("the KMS plugin at {socket} refuses {call}: {message} ({code:?})")]
     Refused {
         /// The socket.
-        socket: Endpoint,
+        socket: SocketAddress,
         /// The call.
         call: &'static str,
         /// The gRPC code.
@@ -49,7 +49,7 @@ pub enum KmsError {
     )]
     Version {
         /// The socket.
-        socket: Endpoint,
+        socket: SocketAddress,
         /// What it said.
         version: Excerpt,
         /// What it should have said.
@@ -61,7 +61,7 @@ pub enum KmsError {
     )]
     Unhealthy {
         /// The socket.
-        socket: Endpoint,
+        socket: SocketAddress,
         /// Its own words.
         healthz: Excerpt,
     },
@@ -71,7 +71,7 @@ pub enum KmsError {
     )]
     KeyId {
         /// The socket.
-        socket: Endpoint,
+        socket: SocketAddress,
         /// The rule.
         source: KeyIdError,
     },
@@ -81,7 +81,7 @@ pub enum KmsError {
     )]
     KeyIdChanged {
         /// The socket.
-        socket: Endpoint,
+        socket: SocketAddress,
         /// Of Status.
         status: KeyId,
         /// Of Encrypt.
@@ -93,7 +93,7 @@ pub enum KmsError {
     )]
     Answer {
         /// The socket.
-        socket: Endpoint,
+        socket: SocketAddress,
         /// The rule.
         source: EncryptedDekSourceError,
     },

@@ -8,7 +8,8 @@ use kms_proto::{
 };
 use tokio::sync::OnceCell;
 
-use super::{Endpoint, KmsError, channel::Socket};
+use super::{KmsError, channel::Socket};
+use crate::config::encryption::SocketAddress;
 
 /// The only version of KMS v1 there is, in requests and answers.
 const VERSION: &str = "v1beta1";
@@ -23,9 +24,9 @@ pub struct KmsV1Client {
 
 impl KmsV1Client {
     /// A client that connects at its first call. `timeout` bounds each call, the connection included.
-    pub fn new(endpoint: Endpoint, timeout: Duration) -> Self {
+    pub fn new(address: SocketAddress, timeout: Duration) -> Self {
         Self {
-            socket: Socket::new(endpoint, timeout),
+            socket: Socket::new(address, timeout),
             checked: Arc::default(),
         }
     }
@@ -72,7 +73,7 @@ impl KmsV1Client {
             return Ok(());
         }
         Err(KmsError::Version {
-            socket: self.socket.endpoint.clone(),
+            socket: self.socket.address.clone(),
             version: answer.version.as_str().into(),
             expected: VERSION,
         })
