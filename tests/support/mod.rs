@@ -1,6 +1,14 @@
 //! What end-to-end tests share.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(
+    dead_code,
+    reason = "every test binary compiles all of this and uses its part; `expect` would fail in the one that uses everything"
+)]
+
+pub(crate) mod etcd;
 pub(crate) mod plugin;
+pub(crate) mod proxy;
 
 use std::{
     thread::sleep,

@@ -1,0 +1,23 @@
+//! The store against a real etcd.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod support;
+
+#[path = "store/calls.rs"]
+mod calls;
+#[path = "store/connections.rs"]
+mod connections;
+#[path = "store/lock.rs"]
+mod lock;
+#[path = "store/scan.rs"]
+mod scan;
+
+use rewrap_cli::store::{Store, StoreConfig};
+use support::etcd::Etcd;
+
+async fn open(etcd: &Etcd) -> Store {
+    Store::connect(StoreConfig::new(vec![etcd.endpoint()]))
+        .await
+        .unwrap()
+}
