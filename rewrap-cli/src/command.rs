@@ -4,7 +4,10 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser as _};
 
-use crate::cli::{Cli, Command};
+use crate::{
+    chain::Chain,
+    cli::{Cli, Command},
+};
 
 mod config;
 mod error;
@@ -61,7 +64,7 @@ pub fn main() -> ExitCode {
         }
     };
     let exit = dispatch(cli.command).unwrap_or_else(|error| {
-        eprintln!("rewrap: {}", crate::error_chain(&error));
+        eprintln!("rewrap: {}", Chain(&error));
         error.exit()
     });
     exit.into()

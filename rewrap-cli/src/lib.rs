@@ -11,10 +11,10 @@
 //! * [`config`]: the files that kube-apiserver reads, judged as it judges them.
 //! * [`stored`]: what stored bytes mean. Start here.
 
-use std::error::Error;
-
 pub mod apiserver;
 pub mod area;
+mod chain;
+
 pub mod cli;
 pub mod command;
 pub mod config;
@@ -30,15 +30,3 @@ pub mod session;
 pub mod store;
 pub mod stored;
 pub mod survey;
-
-/// An error with all its causes, in one line.
-pub(crate) fn error_chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
-}

@@ -11,7 +11,6 @@ pub mod object;
 pub mod resource;
 pub mod rule;
 
-mod chain;
 mod transformer;
 
 pub use dek::{DekRef, DekSources, FreshDekSource, KmsName, Step, UnwrapError, WriteDek};

@@ -11,6 +11,7 @@ use kms_proto::{
 
 use crate::{
     area::{Area, AreaError, Content},
+    chain::Chain,
     progress::Progress,
     scan::Scan,
     scope::Scope,
@@ -235,7 +236,7 @@ impl<'a> Survey<'a> {
     fn report(&mut self, record: &Record, error: &OpenError) {
         self.unreadable.push(Unreadable {
             key: String::from_utf8_lossy(&record.key).into_owned(),
-            error: crate::error_chain(error),
+            error: Chain(error).to_string(),
         });
     }
 

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::{CommandError, Exit, status};
 use crate::{
+    chain::Chain,
     cli::{GetArgs, Output},
     report,
     session::Session,
@@ -77,7 +78,7 @@ pub(super) async fn get(args: GetArgs) -> Result<Exit, CommandError> {
             shown.state = object_state(opened.state);
             shown.object_bytes = Some(opened.plaintext.expose().len());
         }
-        Err(error) => shown.error = Some(crate::error_chain(&error)),
+        Err(error) => shown.error = Some(Chain(&error).to_string()),
     }
     let readable = shown.error.is_none();
     report::print(args.output, &shown, table).map_err(CommandError::Io)?;

@@ -1,6 +1,4 @@
-use std::{
-    error::Error, ffi::OsStr, fmt::Write, os::unix::ffi::OsStrExt, path::PathBuf, time::Duration,
-};
+use std::{error::Error, ffi::OsStr, os::unix::ffi::OsStrExt, path::PathBuf, time::Duration};
 
 use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
@@ -10,7 +8,7 @@ use tonic::{
 };
 
 use super::{KmsError, is_absence};
-use crate::config::encryption::SocketAddress;
+use crate::{chain::Chain, config::encryption::SocketAddress};
 
 /// One plugin's socket: a connection that is made at the first call and again after it broke.
 #[derive(Clone, Debug)]
@@ -63,7 +61,7 @@ impl Socket {
             // A status with a source was made on this side of the socket.
             Some(source) => KmsError::Unreachable {
                 socket,
-                cause: chain(source),
+                cause: Chain(source).to_string(),
             },
             None if is_absence(status.code()) => KmsError::Unreachable {
                 socket,
@@ -77,20 +75,6 @@ impl Socket {
             },
         }
     }
-}
-
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(error) = next {
-        let cause = error.to_string();
-        // Layers repeat each other's words.
-        if !text.ends_with(&cause) {
-            let _ = write!(text, ": {cause}");
-        }
-        next = error.source();
-    }
-    text
 }
 
 /// What `connect(2)` wants: an abstract name begins with a NUL byte.

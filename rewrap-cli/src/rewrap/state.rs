@@ -12,6 +12,7 @@ use tokio::sync::Mutex;
 
 use super::Fate;
 use crate::{
+    chain::Chain,
     keys::{Keys, WriteDekError},
     stored::{KmsName, WriteDek},
 };
@@ -105,7 +106,7 @@ impl RunState {
             Fate::AlreadyCurrent { conflicts } => report.conflicts += conflicts,
             Fate::Failed { key, error } => report.failures.push(Unreadable {
                 key: String::from_utf8_lossy(&key).into_owned(),
-                error: crate::error_chain(&error),
+                error: Chain(&error).to_string(),
             }),
             Fate::NotBegun | Fate::NotChosen => {}
             Fate::Rewrapped { conflicts } => {

@@ -9,7 +9,7 @@ use std::{
 
 use kms_proto::{DekSource, DekSourceType, EncryptedDekSource, EncryptedObject, KeyId};
 
-use crate::stored::chain::Chain;
+use crate::chain::Chain;
 
 mod write;
 

@@ -8,7 +8,10 @@ use std::fmt;
 use kms_proto::EncryptedObjectError;
 use zeroize::Zeroize as _;
 
-use crate::stored::{chain::Chain, dek::UnwrapError, object::NotAnObject};
+use crate::{
+    chain::Chain,
+    stored::{dek::UnwrapError, object::NotAnObject},
+};
 
 pub(in crate::stored) mod aes_cbc;
 pub(in crate::stored) mod aes_gcm;

@@ -1,7 +1,7 @@
 use std::{fmt, sync::Arc};
 
 use super::ProviderKind;
-use crate::stored::{chain::Chain, transformer::OpenCause};
+use crate::{chain::Chain, stored::transformer::OpenCause};
 
 /// Why no provider of the rule opens a value. Its text holds every cause, and nothing secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
