@@ -67,13 +67,17 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, CommandError> {
             state: &state,
         };
         let all = writing.all(&apiservers, args.follow, work);
-        end = match &lock {
-            Some(lock) => unless_lost(lock, &stop, all).await?,
-            None => all.await?,
+        let ended = match &lock {
+            Some(lock) => unless_lost(lock, &stop, all).await,
+            None => all.await,
         };
-        if let Some(lock) = lock {
-            lock.release().await?;
-        }
+        // Also after a failure: the next run should not have to wait for the lock to run out.
+        let released = match lock {
+            Some(lock) => lock.release().await,
+            None => Ok(()),
+        };
+        end = ended?;
+        released?;
     }
     let report = state.report();
     report::print(args.output, &report, report::report_text).map_err(CommandError::Io)?;
