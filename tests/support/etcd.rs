@@ -140,6 +140,35 @@ impl Etcd {
         Some((BASE64_STANDARD.decode(value).unwrap(), number(&kv["lease"])))
     }
 
+    /// The revision of the newest write.
+    pub(crate) fn revision(&self) -> i64 {
+        number(&self.post("/v3/kv/range", &json!({"key": b64("\0")}))["header"]["revision"])
+    }
+
+    /// Everything under keys that begin with `prefix`.
+    pub(crate) fn list(&self, prefix: &str) -> Vec<Stored> {
+        // The end of the range is the prefix with its last byte raised.
+        let mut end = prefix.as_bytes().to_vec();
+        *end.last_mut().unwrap() += 1;
+        let answer = self.post(
+            "/v3/kv/range",
+            &json!({"key": b64(prefix), "range_end": b64(end)}),
+        );
+        let kvs = answer["kvs"].as_array().map_or(&[][..], Vec::as_slice);
+        let bytes = |value: &Value| {
+            BASE64_STANDARD
+                .decode(value.as_str().unwrap_or_default())
+                .unwrap()
+        };
+        kvs.iter()
+            .map(|kv| Stored {
+                key: String::from_utf8(bytes(&kv["key"])).unwrap(),
+                value: bytes(&kv["value"]),
+                lease: number(&kv["lease"]),
+            })
+            .collect()
+    }
+
     /// A new lease of so many seconds.
     pub(crate) fn lease(&self, seconds: i64) -> i64 {
         number(&self.post("/v3/lease/grant", &json!({"TTL": seconds}))["ID"])
@@ -226,6 +255,15 @@ impl Drop for Etcd {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// What is stored under a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Stored {
+    pub(crate) key: String,
+    pub(crate) value: Vec<u8>,
+    /// 0 where there is none.
+    pub(crate) lease: i64,
 }
 
 /// A CA, a server certificate for 127.0.0.1, a client certificate, and another CA that signed neither.

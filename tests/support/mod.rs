@@ -6,9 +6,16 @@
     reason = "every test binary compiles all of this and uses its part; `expect` would fail in the one that uses everything"
 )]
 
+pub(crate) mod apiserver;
+pub(crate) mod dice;
+pub(crate) mod encryption;
 pub(crate) mod etcd;
+pub(crate) mod kube;
 pub(crate) mod plugin;
 pub(crate) mod proxy;
+pub(crate) mod rewrap;
+pub(crate) mod sealed;
+pub(crate) mod server;
 
 use std::{
     thread::sleep,
@@ -20,13 +27,19 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
 /// Waits for something to happen.
 #[track_caller]
-pub(crate) fn eventually<T>(what: &str, mut happened: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn eventually<T>(what: &str, happened: impl FnMut() -> Option<T>) -> T {
+    within(DEADLINE, what, happened)
+}
+
+/// Waits for something that takes its time to happen.
+#[track_caller]
+pub(crate) fn within<T>(limit: Duration, what: &str, mut happened: impl FnMut() -> Option<T>) -> T {
     let start = Instant::now();
     loop {
         if let Some(value) = happened() {
             return value;
         }
-        assert!(start.elapsed() < DEADLINE, "never happened: {what}");
+        assert!(start.elapsed() < limit, "never happened: {what}");
         sleep(Duration::from_millis(10));
     }
 }

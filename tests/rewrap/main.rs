@@ -1,0 +1,10 @@
+//! `rewrap` against a real etcd that holds what an apiserver would have stored.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod kills;
+mod refusals;
+mod store;

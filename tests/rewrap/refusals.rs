@@ -1,0 +1,168 @@
+//! What goes wrong, with a clear word and nothing lost.
+
+use super::store::{SECRETS, Store};
+use crate::support::{
+    dice::Dice,
+    encryption::Provider::{AesCbc, AesGcm, Identity},
+    etcd::unused_endpoint,
+    rewrap::{self, Running},
+    sealed::{seal, secret_json},
+};
+
+const VOUCH: &str = "--assume-converged";
+
+#[test]
+fn without_proof_nothing_is_written() {
+    let store = Store::start(&[AesGcm("new"), Identity]);
+    store.fill(3, Identity, &mut Dice::new());
+    let before = store.etcd.revision();
+    let refused = store.rewrap("run", &["--yes"]).expect(5);
+    assert!(refused.stderr.contains("--apiserver"), "{refused}");
+    assert_eq!(store.etcd.revision(), before);
+}
+
+#[test]
+fn without_a_terminal_somebody_must_have_said_yes() {
+    let store = Store::start(&[AesGcm("new"), Identity]);
+    store.fill(3, Identity, &mut Dice::new());
+    let before = store.etcd.revision();
+    let refused = store.rewrap("run", &[VOUCH]).expect(5);
+    assert!(refused.stderr.contains("--yes"), "{refused}");
+    assert_eq!(store.etcd.revision(), before);
+}
+
+#[test]
+fn a_wrong_prefix_does_not_look_clean() {
+    let store = Store::start(&[AesGcm("new"), Identity]);
+    store.etcd.put("/elsewhere/pods/default/a", b"{}");
+    for verb in ["status", "plan", "run", "verify"] {
+        let refused = store.rewrap(verb, &["--etcd-prefix=/wrong"]).expect(3);
+        for there in ["/registry", "/elsewhere"] {
+            assert!(refused.stderr.contains(there), "{refused}");
+        }
+        assert_eq!(refused.stdout, "");
+    }
+}
+
+#[test]
+fn an_etcd_that_is_away_is_named() {
+    let store = Store::start(&[AesGcm("new"), Identity]);
+    let url = unused_endpoint();
+    let mut command = rewrap::command(["status"]);
+    command.arg(format!("--endpoints={url}")).arg(format!(
+        "--encryption-provider-config={}",
+        store.encryption().display()
+    ));
+    let refused = Running::start(&mut command).finish().expect(4);
+    assert!(refused.stderr.contains(&url), "{refused}");
+}
+
+#[test]
+fn a_password_that_others_can_read_is_refused_and_not_repeated() {
+    let store = Store::start(&[AesGcm("new"), Identity]);
+    let refused = store.rewrap(
+        "status",
+        &["--user=root:hunter2", "--password-file=/dev/null"],
+    );
+    let mut command = rewrap::command(["status"]);
+    command
+        .arg(format!("--endpoints={}", store.etcd.endpoint()))
+        .arg(format!(
+            "--encryption-provider-config={}",
+            store.encryption().display()
+        ))
+        .env("ETCDCTL_PASSWORD", "hunter2");
+    for refused in [refused, Running::start(&mut command).finish()] {
+        let refused = refused.expect(64);
+        assert!(refused.stderr.contains("--password-file"), "{refused}");
+        assert!(!refused.stderr.contains("hunter2"), "{refused}");
+    }
+}
+
+#[test]
+fn an_unreadable_object_is_listed_and_the_others_are_rewritten() {
+    let mut dice = Dice::new();
+    let store = Store::start(&[AesGcm("new"), AesCbc("old"), Identity]);
+    let plaintexts = store.fill(20, AesCbc("old"), &mut dice);
+    let path = format!("{SECRETS}default/unreadable");
+    let plaintext = secret_json("default", "unreadable", "data");
+    let value = seal(AesGcm("forgotten"), &path, &plaintext, &mut dice);
+    store.etcd.put(&path, &value);
+
+    let inventory = store.rewrap("status", &["--output=json"]).expect(0).json();
+    assert_eq!(inventory["unreadable"][0]["key"], path, "{inventory:#}");
+    store.rewrap("status", &["--exit-code"]).expect(1);
+    let report = store
+        .rewrap("run", &["--yes", VOUCH, "--output=json"])
+        .expect(6)
+        .json();
+    assert_eq!(
+        (&report["rewrapped"], &report["failed"]),
+        (&20.into(), &1.into()),
+        "{report:#}"
+    );
+    assert_eq!(report["failures"][0]["key"], path, "{report:#}");
+    store.rewrap("verify", &[]).expect(1);
+
+    assert_eq!(store.etcd.get(&path).unwrap().0, value);
+    let (mut now, names) = store.opened();
+    now.remove(&path);
+    assert!(now == plaintexts);
+    assert_eq!(names["new"], 20);
+}
+
+#[test]
+fn a_value_that_would_outgrow_a_request_is_reported_and_stays() {
+    let mut dice = Dice::new();
+    let store = Store::start(&[AesGcm("new"), Identity]);
+    store.fill(20, Identity, &mut dice);
+    let path = format!("{SECRETS}default/large");
+    // etcd takes requests of 1.5 MiB: the plain value fits, the encrypted one does not.
+    let room = 3 * 512 * 1024 - 150 - secret_json("default", "large", "").len();
+    let value = secret_json("default", "large", &"x".repeat(room));
+    store.etcd.put(&path, &value);
+
+    let report = store
+        .rewrap("run", &["--yes", VOUCH, "--output=json"])
+        .expect(6)
+        .json();
+    assert_eq!(
+        (&report["rewrapped"], &report["failed"]),
+        (&20.into(), &1.into()),
+        "{report:#}"
+    );
+    assert_eq!(report["failures"][0]["key"], path, "{report:#}");
+    assert!(store.etcd.get(&path).unwrap().0 == value);
+}
+
+#[test]
+fn a_wrong_key_under_the_right_name_writes_nothing() {
+    let mut dice = Dice::new();
+    let store = Store::start(&[AesGcm("new"), AesCbc("old"), Identity]);
+    // What is stored under the name `old` was written with another key.
+    for number in 0..600 {
+        let name = format!("secret-{number}");
+        let path = format!("{SECRETS}default/{name}");
+        let value = seal(
+            AesCbc("not"),
+            &path,
+            &secret_json("default", &name, "data"),
+            &mut dice,
+        );
+        let body = value.strip_prefix(b"k8s:enc:aescbc:v1:not:").unwrap();
+        store
+            .etcd
+            .put(&path, &[b"k8s:enc:aescbc:v1:old:", body].concat());
+    }
+    let before = store.etcd.list(SECRETS);
+    let report = store
+        .rewrap("run", &["--yes", VOUCH, "--output=json"])
+        .expect(6)
+        .json();
+    assert_eq!(
+        (&report["rewrapped"], &report["failed"]),
+        (&0.into(), &600.into()),
+        "{report:#}"
+    );
+    assert!(store.etcd.list(SECRETS) == before);
+}

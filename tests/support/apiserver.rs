@@ -1,0 +1,139 @@
+//! A real kube-apiserver on loopback.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use rcgen::KeyPair;
+use tempfile::TempDir;
+
+use super::{
+    kube::Kube,
+    server::{Server, binary, free_port},
+};
+
+/// The bearer token of a cluster administrator.
+const TOKEN: &str = "tok";
+
+/// kube-apiserver with the clocks of encryption at rest 20 times as fast; see `tests/servers`.
+pub(crate) struct Apiserver {
+    server: Server,
+    folder: TempDir,
+    port: u16,
+    etcd: String,
+    flags: Vec<String>,
+}
+
+impl Apiserver {
+    /// Starts one on the etcd at `etcd` and waits until it is ready. `encryption` is its
+    /// EncryptionConfiguration, if any; `flags` are passed on as they are.
+    pub(crate) fn start(etcd: &str, encryption: Option<&Path>, flags: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("token"), TOKEN).unwrap();
+        let users = format!("{TOKEN},admin,admin,\"system:masters\"\n");
+        fs::write(folder.path().join("users.csv"), users).unwrap();
+        let key = KeyPair::generate().unwrap();
+        fs::write(folder.path().join("sa.key"), key.serialize_pem()).unwrap();
+        fs::write(folder.path().join("sa.pub"), key.public_key_pem()).unwrap();
+
+        let flags: Vec<_> = flags.iter().map(|&flag| flag.to_owned()).collect();
+        let (port, etcd) = (free_port(), etcd.to_owned());
+        let server = spawn(folder.path(), port, &etcd, encryption, &flags);
+        let mut apiserver = Self {
+            server,
+            folder,
+            port,
+            etcd,
+            flags,
+        };
+        apiserver.wait_until_ready();
+        apiserver
+    }
+
+    /// Kills it and starts it again with another EncryptionConfiguration: nothing that it had in
+    /// memory is left.
+    pub(crate) fn restart(&mut self, encryption: Option<&Path>) {
+        self.kill();
+        let folder = self.folder.path();
+        self.server = spawn(folder, self.port, &self.etcd, encryption, &self.flags);
+        self.wait_until_ready();
+    }
+
+    /// Ends it with SIGKILL.
+    pub(crate) fn kill(&mut self) {
+        self.server.kill();
+    }
+
+    /// A client that may do everything.
+    pub(crate) fn client(&self) -> Kube {
+        Kube::new(&self.url(), TOKEN, &fs::read(self.ca()).unwrap())
+    }
+
+    /// Where it listens: `https://127.0.0.1:PORT`.
+    pub(crate) fn url(&self) -> String {
+        format!("https://127.0.0.1:{}", self.port)
+    }
+
+    /// A file with the CA of its certificate.
+    pub(crate) fn ca(&self) -> PathBuf {
+        // It signs its own certificate and keeps the chain, CA included, in this file.
+        self.folder.path().join("apiserver.crt")
+    }
+
+    /// A file with the token of a cluster administrator.
+    pub(crate) fn token_file(&self) -> PathBuf {
+        self.folder.path().join("token")
+    }
+
+    fn wait_until_ready(&mut self) {
+        let (url, ca) = (self.url(), self.ca());
+        self.server.wait_until("is ready", || {
+            let kube = Kube::new(&url, TOKEN, &fs::read(&ca).ok()?);
+            (kube.text("/readyz").ok()? == "ok").then_some(())
+        });
+    }
+}
+
+fn spawn(
+    folder: &Path,
+    port: u16,
+    etcd: &str,
+    encryption: Option<&Path>,
+    flags: &[String],
+) -> Server {
+    let mut command = Command::new(binary("kube-apiserver-fast"));
+    command
+        .arg(format!("--etcd-servers={etcd}"))
+        .arg(format!("--secure-port={port}"))
+        .arg(format!("--cert-dir={}", folder.display()))
+        .arg(format!(
+            "--token-auth-file={}",
+            folder.join("users.csv").display()
+        ))
+        .arg(format!(
+            "--service-account-signing-key-file={}",
+            folder.join("sa.key").display()
+        ))
+        .arg(format!(
+            "--service-account-key-file={}",
+            folder.join("sa.pub").display()
+        ))
+        .args([
+            "--bind-address=127.0.0.1",
+            "--advertise-address=127.0.0.1",
+            "--endpoint-reconciler-type=none",
+            "--service-cluster-ip-range=10.0.0.0/24",
+            "--authorization-mode=AlwaysAllow",
+            "--disable-admission-plugins=ServiceAccount",
+            "--service-account-issuer=https://kubernetes.default.svc",
+        ])
+        .args(flags);
+    if let Some(file) = encryption {
+        command
+            .arg(format!("--encryption-provider-config={}", file.display()))
+            .arg("--encryption-provider-config-automatic-reload");
+    }
+    Server::start("kube-apiserver", &mut command, folder)
+}
