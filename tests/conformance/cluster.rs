@@ -1,0 +1,187 @@
+//! A control plane of one etcd and one kube-apiserver, and what its operator does to it.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use tempfile::TempDir;
+
+use crate::support::{
+    apiserver::Apiserver,
+    encryption::{self, Provider},
+    etcd::Etcd,
+    kube::Kube,
+    rewrap::{self, Finished, Running},
+    within,
+};
+
+/// A control plane.
+pub(crate) struct Cluster {
+    pub(crate) etcd: Etcd,
+    pub(crate) apiserver: Apiserver,
+    folder: TempDir,
+}
+
+impl Cluster {
+    /// One that encrypts nothing yet. Its Events live for a minute.
+    pub(crate) fn start() -> Self {
+        let etcd = Etcd::start();
+        let apiserver = Apiserver::start(&etcd.endpoint(), None, &["--event-ttl=60s"]);
+        let cluster = Self {
+            etcd,
+            apiserver,
+            folder: tempfile::tempdir().unwrap(),
+        };
+        cluster.write_encryption(&["secrets"], &[Provider::Identity]);
+        cluster
+    }
+
+    /// The EncryptionConfiguration.
+    pub(crate) fn encryption(&self) -> PathBuf {
+        self.folder.path().join("encryption.yaml")
+    }
+
+    /// Writes the EncryptionConfiguration, and no more.
+    pub(crate) fn write_encryption(&self, resources: &[&str], providers: &[Provider<'_>]) {
+        encryption::write(&self.encryption(), resources, providers);
+    }
+
+    /// Starts the apiserver cold with the EncryptionConfiguration as it is written.
+    pub(crate) fn restart(&mut self) {
+        self.apiserver.restart(Some(&self.encryption()));
+    }
+
+    /// Waits until the apiserver has loaded the EncryptionConfiguration as it is written, without
+    /// a restart.
+    pub(crate) fn wait_for_reload(&self) {
+        let hash = config_hash(&self.encryption());
+        let (name, label) = (
+            "apiserver_encryption_config_controller_last_config_info{",
+            format!("hash=\"{hash}\""),
+        );
+        let kube = self.kube();
+        within(
+            Duration::from_secs(150),
+            "the new EncryptionConfiguration is loaded",
+            || {
+                let metrics = kube.text("/metrics").unwrap();
+                let mut lines = metrics.lines().filter(|line| line.starts_with(name));
+                lines.any(|line| line.contains(&label)).then_some(())
+            },
+        );
+        let said = rewrap::run([Path::new("config"), Path::new("hash"), &self.encryption()]);
+        assert_eq!(said.expect(0).stdout.trim_end(), hash);
+    }
+
+    /// Waits until the apiserver has seen so many key ids of its KMS plugin since its start.
+    pub(crate) fn wait_for_key_ids(&self, count: usize) {
+        let kube = self.kube();
+        let name = "apiserver_envelope_encryption_key_id_hash_status_last_timestamp_seconds{";
+        within(
+            Duration::from_secs(150),
+            "a new key id in the apiserver's metrics",
+            || {
+                let metrics = kube.text("/metrics").unwrap();
+                (metrics
+                    .lines()
+                    .filter(|line| line.starts_with(name))
+                    .count()
+                    == count)
+                    .then_some(())
+            },
+        );
+    }
+
+    /// A client of the apiserver.
+    pub(crate) fn kube(&self) -> Kube {
+        self.apiserver.client()
+    }
+
+    /// A verb of `rewrap`, with the flags that show it the way.
+    pub(crate) fn rewrap(&self, verb: &str, more: &[&str]) -> Finished {
+        let mut command = rewrap::command([verb]);
+        command
+            .arg(format!("--endpoints={}", self.etcd.endpoint()))
+            .arg(format!(
+                "--encryption-provider-config={}",
+                self.encryption().display()
+            ))
+            .args(more);
+        Running::start(&mut command).finish()
+    }
+
+    /// `rewrap run`, with the apiserver and these others to prove that they can read what will be
+    /// written.
+    pub(crate) fn rewrap_run(&self, others: &[&Apiserver]) -> Finished {
+        let apiservers = [&[&self.apiserver], others].concat();
+        let cas: Vec<_> = apiservers
+            .iter()
+            .map(|apiserver| fs::read(apiserver.ca()).unwrap())
+            .collect();
+        let ca = self.folder.path().join("apiservers.crt");
+        fs::write(&ca, cas.concat()).unwrap();
+
+        let mut flags = vec![
+            "--yes".to_owned(),
+            "--output=json".to_owned(),
+            format!("--token-file={}", self.apiserver.token_file().display()),
+            format!("--apiserver-cacert={}", ca.display()),
+        ];
+        flags.extend(
+            apiservers
+                .iter()
+                .map(|apiserver| format!("--apiserver={}", apiserver.url())),
+        );
+        let flags: Vec<_> = flags.iter().map(String::as_str).collect();
+        self.rewrap("run", &flags)
+    }
+
+    /// The inventory as JSON.
+    pub(crate) fn status(&self, more: &[&str]) -> Value {
+        self.rewrap("status", &[&["--output=json"], more].concat())
+            .expect(0)
+            .json()
+    }
+}
+
+/// Names of resources as EncryptionConfigurations have them, with the number of their objects.
+pub(crate) type Totals = BTreeMap<String, u64>;
+
+/// Counts everything that an apiserver stores and shows.
+pub(crate) fn count_everything(kube: &Kube) -> Totals {
+    let groups = kube.get("/apis").unwrap();
+    let groups = groups["groups"].as_array().unwrap().iter();
+    let mut versions = vec![(String::new(), "/api/v1".to_owned())];
+    versions.extend(groups.map(|group| {
+        let version = group["preferredVersion"]["groupVersion"].as_str().unwrap();
+        (
+            format!(".{}", group["name"].as_str().unwrap()),
+            format!("/apis/{version}"),
+        )
+    }));
+
+    let mut totals = Totals::new();
+    for (group, path) in versions {
+        for resource in kube.get(&path).unwrap()["resources"].as_array().unwrap() {
+            let name = resource["name"].as_str().unwrap();
+            let verbs = resource["verbs"].as_array().unwrap();
+            let stored = verbs.contains(&"list".into()) && name != "componentstatuses";
+            // Events have two names and are stored as `events`.
+            if stored && group != ".events.k8s.io" {
+                let objects = kube.list(&format!("{path}/{name}")).unwrap();
+                totals.insert(format!("{name}{group}"), objects.len() as u64);
+            }
+        }
+    }
+    totals
+}
+
+fn config_hash(file: &Path) -> String {
+    let digest = Sha256::digest(fs::read(file).unwrap());
+    format!("sha256:{}", hex::encode(digest))
+}
