@@ -2,11 +2,12 @@
 
 use std::{
     cell::Cell,
+    fmt,
     io::{IsTerminal as _, stderr},
     time::{Duration, Instant},
 };
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
 /// How often a line is printed where there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(5);
@@ -78,16 +79,20 @@ fn bar(what: &'static str, total: Option<u64>) -> ProgressBar {
     let (bar, template) = match total {
         Some(total) => (
             ProgressBar::new(total),
-            "{prefix} [{bar:32}] {human_pos}/{human_len} {per_sec:>9} ETA {eta} {wide_msg}",
+            "{prefix} [{bar:32}] {human_pos}/{human_len} {rate} ETA {eta} {wide_msg}",
         ),
         None => (
             ProgressBar::no_length(),
-            "{prefix} {spinner} {human_pos} {per_sec} {wide_msg}",
+            "{prefix} {spinner} {human_pos} {rate} {wide_msg}",
         ),
     };
     // The template is a constant; if it were wrong, the default style still shows progress.
     let style = ProgressStyle::with_template(template)
         .unwrap_or_else(|_| ProgressStyle::default_bar())
+        .with_key("rate", |state: &ProgressState, out: &mut dyn fmt::Write| {
+            // Nobody is left to tell if a line of the bar cannot be written.
+            let _ = write!(out, "{:.0}/s", state.per_sec());
+        })
         .progress_chars("=> ");
     bar.set_style(style);
     bar.set_prefix(what);

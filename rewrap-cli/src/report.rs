@@ -52,8 +52,8 @@ pub fn inventory_table(inventory: &Inventory) -> String {
     if !plain.is_empty() {
         let objects: u64 = plain.iter().map(|resource| resource.total).sum();
         text.push_str(&format!(
-            "{objects} more in {} resources that nothing encrypts\n",
-            plain.len()
+            "{objects} more in {} that nothing encrypts\n",
+            counted(plain.len() as u64, "resource")
         ));
     }
     for unowned in &inventory.unowned {
@@ -168,8 +168,9 @@ pub fn plan_table(plan: &RewrapPlan) -> String {
         "nothing to rewrite\n".to_owned()
     } else {
         format!(
-            "{table}\n\n{} objects, {} KMS calls",
-            plan.objects, plan.kms_calls
+            "{table}\n\n{}, {}",
+            counted(plan.objects, "object"),
+            counted(plan.kms_calls, "KMS call")
         )
     };
     if !plan.resources.is_empty() {
@@ -204,8 +205,11 @@ pub fn report_text(report: &RewrapReport) -> String {
         report.rewrapped, report.already_current, report.vanished, report.failed, report.total
     );
     text.push_str(&format!(
-        "{} conflicts with other writers, {} passes, {:.1} s, {:.0} objects/s while writing\n",
-        report.conflicts, report.passes, report.elapsed_seconds, report.objects_per_second
+        "{} with other writers, {} over the store, {:.1} s, {:.0} objects/s while writing\n",
+        counted(report.conflicts, "conflict"),
+        counted(report.passes.into(), "look"),
+        report.elapsed_seconds,
+        report.objects_per_second
     ));
     for failure in report.failures.iter().take(UNREADABLE_SHOWN) {
         text.push_str(&format!("failed: {}: {}\n", failure.key, failure.error));
@@ -231,6 +235,14 @@ pub(crate) fn right(table: &mut Table, columns: &[usize]) {
         if let Some(column) = table.column_mut(*column) {
             column.set_cell_alignment(CellAlignment::Right);
         }
+    }
+}
+
+/// A number and the noun it counts.
+fn counted(count: u64, noun: &str) -> String {
+    match count {
+        1 => format!("1 {noun}"),
+        _ => format!("{count} {noun}s"),
     }
 }
 

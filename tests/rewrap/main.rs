@@ -7,4 +7,5 @@ mod support;
 
 mod kills;
 mod refusals;
+mod safety;
 mod store;

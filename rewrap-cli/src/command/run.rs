@@ -48,39 +48,26 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, CommandError> {
         .iter()
         .map(|resource| to_rewrite(resource).0)
         .sum();
-    let mut end = PassEnd::Finished;
-    if work > 0 {
-        if apiservers.is_empty() && !args.proof.assume_converged {
-            return Err(CommandError::NoProof(work));
+    let ended = match work {
+        0 => Ok(PassEnd::Finished),
+        work => {
+            if apiservers.is_empty() && !args.proof.assume_converged {
+                return Err(CommandError::NoProof(work));
+            }
+            confirm(&args, work)?;
+            let writing = Writing {
+                session: &mut session,
+                options: &options,
+                stop: stop_on_signals()?,
+                state: &state,
+            };
+            writing.under_lock(&apiservers, &args, work).await
         }
-        confirm(&args, work)?;
-        let lock = if args.no_lock {
-            None
-        } else {
-            Some(take_lock(&session).await?)
-        };
-        let stop = stop_on_signals()?;
-        let mut writing = Writing {
-            session: &mut session,
-            options: &options,
-            stop: &stop,
-            state: &state,
-        };
-        let all = writing.all(&apiservers, args.follow, work);
-        let ended = match &lock {
-            Some(lock) => unless_lost(lock, &stop, all).await,
-            None => all.await,
-        };
-        // Also after a failure: the next run should not have to wait for the lock to run out.
-        let released = match lock {
-            Some(lock) => lock.release().await,
-            None => Ok(()),
-        };
-        end = ended?;
-        released?;
-    }
+    };
+    // Also after a failure: what was written until then stays written.
     let report = state.report();
     report::print(args.output, &report, report::report_text).map_err(CommandError::Io)?;
+    let end = ended?;
     if args.output == Output::Table {
         eprint!("{}", next_command(end, &report));
     }
@@ -165,21 +152,6 @@ async fn take_lock(session: &Session) -> Result<Lock, CommandError> {
         .await?)
 }
 
-/// A run whose lock is lost finishes what is in flight and begins nothing new.
-async fn unless_lost(
-    lock: &Lock,
-    stop: &Stop,
-    all: impl Future<Output = Result<PassEnd, CommandError>>,
-) -> Result<PassEnd, CommandError> {
-    let mut all = std::pin::pin!(all);
-    tokio::select! {
-        end = &mut all => return end,
-        () = lock.lost() => eprintln!("rewrap: the lock is lost; what is in flight is finished"),
-    }
-    stop.request();
-    all.await
-}
-
 /// The first SIGINT or SIGTERM lets what is in flight finish.
 fn stop_on_signals() -> Result<Arc<Stop>, CommandError> {
     let stop = Arc::new(Stop::default());
@@ -201,11 +173,40 @@ fn stop_on_signals() -> Result<Arc<Stop>, CommandError> {
 struct Writing<'a> {
     session: &'a mut Session,
     options: &'a Options,
-    stop: &'a Stop,
+    stop: Arc<Stop>,
     state: &'a RunState,
 }
 
 impl Writing<'_> {
+    /// Writes while it holds the lock. If the lock is lost, what is in flight is finished and
+    /// nothing new begins.
+    async fn under_lock(
+        mut self,
+        apiservers: &[Apiserver],
+        args: &RunArgs,
+        work: u64,
+    ) -> Result<PassEnd, CommandError> {
+        if args.no_lock {
+            return self.all(apiservers, args.follow, work).await;
+        }
+        let lock = take_lock(self.session).await?;
+        let stop = Arc::clone(&self.stop);
+        let mut all = std::pin::pin!(self.all(apiservers, args.follow, work));
+        let ended = tokio::select! {
+            ended = &mut all => ended,
+            () = lock.lost() => {
+                eprintln!("rewrap: the lock is lost; what is in flight is finished");
+                stop.request();
+                all.await
+            }
+        };
+        // Also after a failure: the next run should not have to wait for the lock to run out.
+        let released = lock.release().await;
+        let end = ended?;
+        released?;
+        Ok(end)
+    }
+
     /// Canary, passes, proof; again until the proof holds or nothing moves any more.
     async fn all(
         &mut self,
@@ -247,7 +248,7 @@ impl Writing<'_> {
             return Ok(());
         }
         let areas = self.session.areas().await?;
-        let rewrap = Rewrap::new(self.session, &areas, self.options, self.stop, self.state);
+        let rewrap = Rewrap::new(self.session, &areas, self.options, &self.stop, self.state);
         rewrap.canary(apiservers).await?;
         eprintln!("canary: read back through {} apiservers", apiservers.len());
         Ok(())
@@ -255,7 +256,7 @@ impl Writing<'_> {
 
     async fn pass(&self, work: u64) -> Result<PassEnd, RunError> {
         let areas = self.session.areas().await?;
-        let rewrap = Rewrap::new(self.session, &areas, self.options, self.stop, self.state);
+        let rewrap = Rewrap::new(self.session, &areas, self.options, &self.stop, self.state);
         let progress = Progress::start("rewriting", Some(work));
         let end = rewrap.pass(&progress).await;
         progress.finish();

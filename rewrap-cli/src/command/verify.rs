@@ -38,8 +38,8 @@ pub(super) async fn verify(args: VerifyArgs) -> Result<Exit, CommandError> {
     let clean = !status::has_findings(&inventory);
     if args.output == Output::Table && clean && !unneeded.is_empty() && scope.is_everything() {
         eprintln!(
-            "next: keep what is not needed readable until etcd has compacted the revisions before \
-             {} (twice the compaction interval, 10 minutes by default), then remove it",
+            "next: keep what is not needed readable until etcd has compacted everything before\n\
+             revision {} (2 compaction intervals, 10 minutes by default), then remove it",
             inventory
                 .stores
                 .iter()
