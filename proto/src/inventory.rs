@@ -203,7 +203,8 @@ pub struct RewrapPlan {
     pub objects: u64,
     /// Their stored values together, in bytes.
     pub bytes: u64,
-    /// Calls to KMS plugins: distinct DEK sources to unwrap, and one to wrap.
+    /// Calls to KMS plugins beside Status: every distinct DEK source is unwrapped once, and a new one
+    /// is wrapped and unwrapped.
     pub kms_calls: u64,
     /// What the database of etcd grows by until it is compacted, in bytes: every rewrite is a new
     /// revision beside the old one.

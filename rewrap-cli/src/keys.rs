@@ -9,6 +9,7 @@ use std::{
 
 use futures_util::{StreamExt as _, stream};
 use kms_proto::{DekSource, DekSourceType, KeyId};
+use subtle::ConstantTimeEq as _;
 
 use crate::{
     kms::{KmsClient, KmsError, KmsV1Client},
@@ -159,24 +160,31 @@ impl Keys {
         needs
     }
 
-    /// Makes the DEK source of a run: a random seed, wrapped under the provider's current KEK.
+    /// Makes the DEK source of a run: a random seed, wrapped under the provider's current KEK and
+    /// unwrapped again, so that nothing is written that the plugin cannot give back.
     ///
     /// # Errors
-    /// The plugin fails, or wraps under another key id than its Status named.
+    /// The plugin fails, wraps under another key id than its Status named, or unwraps something
+    /// else than it wrapped.
     pub async fn fresh(&self, provider: &KmsName) -> Result<WriteDek, WriteDekError> {
         let (Some(KmsConnection::V2(client)), Some(current)) =
             (self.providers.get(provider), self.current.get(provider))
         else {
             return Err(WriteDekError::NoCurrentKey(Arc::clone(provider)));
         };
+        let failed = |source| WriteDekError::Kms {
+            provider: Arc::clone(provider),
+            source,
+        };
         let fresh = FreshDekSource::generate().map_err(WriteDekError::Random)?;
         let encrypted = client
             .encrypt(fresh.source(), &current.key_id)
             .await
-            .map_err(|source| WriteDekError::Encrypt {
-                provider: Arc::clone(provider),
-                source,
-            })?;
+            .map_err(failed)?;
+        let unwrapped = client.decrypt(&encrypted).await.map_err(failed)?;
+        if !bool::from(unwrapped.expose().ct_eq(fresh.source().expose())) {
+            return Err(WriteDekError::NotGivenBack(Arc::clone(provider)));
+        }
         Ok(WriteDek::new(
             Arc::clone(provider),
             current.dek_type,
@@ -257,8 +265,8 @@ struct NoProvider;
 #[non_exhaustive]
 pub enum WriteDekError {
     /// The plugin refused, or broke the contract.
-    #[error("the KMS provider {provider} does not wrap a new DEK source")]
-    Encrypt {
+    #[error("the KMS provider {provider} gives no DEK source to write with")]
+    Kms {
         /// Which.
         provider: KmsName,
         /// Why.
@@ -267,6 +275,11 @@ pub enum WriteDekError {
     /// Its Status failed.
     #[error("the KMS provider {0} names no current key; nothing can be written under it")]
     NoCurrentKey(KmsName),
+    /// What the plugin unwraps is not what it wrapped: whatever was written under it would be lost.
+    #[error(
+        "the KMS provider {0} does not unwrap what it has just wrapped; nothing was written under it"
+    )]
+    NotGivenBack(KmsName),
     /// The system gives no random bytes.
     #[error("no random bytes from the system")]
     Random(#[source] getrandom::Error),

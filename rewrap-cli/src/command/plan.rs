@@ -75,7 +75,7 @@ fn plan_of(inventory: &Inventory, pace: &PaceArgs, member: Option<&EndpointStatu
         kind: "RewrapPlan",
         objects,
         bytes,
-        kms_calls: inventory.dek_sources.len() as u64 + wraps,
+        kms_calls: inventory.dek_sources.len() as u64 + 2 * wraps,
         growth_bytes,
         db_size: member.map(|member| member.db_size.unsigned_abs()),
         db_quota: member
