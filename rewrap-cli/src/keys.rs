@@ -8,14 +8,14 @@ use std::{
 };
 
 use futures_util::{StreamExt as _, stream};
-use kms_proto::{DekSource, DekSourceType, KeyId};
+use kms_proto::{DekSourceType, KeyId};
 use subtle::ConstantTimeEq as _;
 
 use crate::{
     kms::{KmsClient, KmsError, KmsV1Client},
     stored::{
         CurrentKey, CurrentKeys, DekRef, DekSources, FreshDekSource, KmsName, OpenError, Opened,
-        Rule, Step, UnwrapError, WriteDek,
+        ReadDek, Rule, Step, UnwrapError, WriteDek,
     },
 };
 
@@ -46,10 +46,10 @@ pub struct Keys {
 
 /// What was unwrapped so far, failures included.
 #[derive(Default)]
-struct Known(HashMap<DekRef, Result<DekSource, UnwrapError>>);
+struct Known(HashMap<DekRef, Result<ReadDek, UnwrapError>>);
 
 impl DekSources for Known {
-    fn get(&self, dek: &DekRef) -> Option<Result<&DekSource, &UnwrapError>> {
+    fn get(&self, dek: &DekRef) -> Option<Result<&ReadDek, &UnwrapError>> {
         self.0.get(dek).map(Result::as_ref)
     }
 }
@@ -227,7 +227,7 @@ impl Keys {
         }
     }
 
-    async fn unwrap(&self, dek: &DekRef) -> Result<DekSource, UnwrapError> {
+    async fn unwrap(&self, dek: &DekRef) -> Result<ReadDek, UnwrapError> {
         if let Some(reason) = self.down.get(dek.provider()) {
             return Err(reason.clone());
         }
@@ -240,7 +240,9 @@ impl Keys {
             }
             _ => return Err(UnwrapError::new(&NoProvider)),
         };
-        outcome.map_err(|error| UnwrapError::new(&error))
+        outcome
+            .map(ReadDek::new)
+            .map_err(|error| UnwrapError::new(&error))
     }
 
     fn forget_too_many(&self) {

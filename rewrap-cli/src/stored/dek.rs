@@ -7,12 +7,14 @@ use std::{
     sync::Arc,
 };
 
-use kms_proto::{DekSource, DekSourceType, EncryptedDekSource, EncryptedObject, KeyId};
+use kms_proto::{DekSourceType, EncryptedDekSource, EncryptedObject, KeyId};
 
 use crate::chain::Chain;
 
+mod read;
 mod write;
 
+pub use read::ReadDek;
 pub use write::{FreshDekSource, WriteDek};
 
 /// The name of a KMS provider: part of every value it protects, and unique among its version.
@@ -94,11 +96,11 @@ impl Hash for DekRef {
 /// kube-apiserver does, and asks nobody twice.
 pub trait DekSources {
     /// The unwrapped DEK source, or why it cannot be unwrapped. `None`: nobody has asked yet.
-    fn get(&self, dek: &DekRef) -> Option<Result<&DekSource, &UnwrapError>>;
+    fn get(&self, dek: &DekRef) -> Option<Result<&ReadDek, &UnwrapError>>;
 }
 
 impl<T: DekSources + ?Sized> DekSources for &T {
-    fn get(&self, dek: &DekRef) -> Option<Result<&DekSource, &UnwrapError>> {
+    fn get(&self, dek: &DekRef) -> Option<Result<&ReadDek, &UnwrapError>> {
         (**self).get(dek)
     }
 }

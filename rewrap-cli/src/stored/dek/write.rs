@@ -6,7 +6,7 @@ use std::{
 use kms_proto::{DekSource, DekSourceType, EncryptedDekSource, EncryptedObject, KeyId};
 use zeroize::Zeroizing;
 
-use super::{DekRef, KmsName};
+use super::{DekRef, KmsName, ReadDek};
 use crate::stored::transformer::kms_v2::Seed;
 
 /// A DEK source that this process has just made and nobody else encrypts with.
@@ -38,9 +38,7 @@ impl FreshDekSource {
 pub struct WriteDek {
     provider: KmsName,
     kind: DekSourceType,
-    source: DekSource,
-    /// The source, ready to derive keys from; of no use to type 0.
-    seed: Seed,
+    dek: ReadDek,
     encrypted: EncryptedDekSource,
     /// The stored object behind its first field, which is the same for every value.
     tail: Box<[u8]>,
@@ -66,8 +64,7 @@ impl WriteDek {
         Self {
             provider,
             kind,
-            seed: Seed::new(source.expose()).expect("a fresh source is long enough"),
-            source,
+            dek: ReadDek::new(source),
             tail: tail(encrypted.clone(), kind),
             encrypted,
             counter: AtomicU64::new(Self::FIRST_COUNT),
@@ -104,12 +101,13 @@ impl WriteDek {
             if *provider == self.provider && *kind == self.kind && *source == self.encrypted)
     }
 
-    pub(in crate::stored) fn source(&self) -> &DekSource {
-        &self.source
+    /// The same, to open values with.
+    pub(in crate::stored) fn as_read(&self) -> &ReadDek {
+        &self.dek
     }
 
     pub(in crate::stored) fn seed(&self) -> &Seed {
-        &self.seed
+        self.dek.seed().expect("a fresh source is long enough")
     }
 
     pub(in crate::stored) fn tail(&self) -> &[u8] {

@@ -168,8 +168,8 @@ fn with_kms_v1(
     let Some(known) = deks.get(&dek) else {
         return Ok(Step::Need(dek));
     };
-    let source = known.map_err(|error| OpenCause::Unwrap(error.clone()))?;
-    let kms_v1::Opened { plaintext, legacy } = kms_v1::open(source, path, payload, accept)?;
+    let known = known.map_err(|error| OpenCause::Unwrap(error.clone()))?;
+    let kms_v1::Opened { plaintext, legacy } = kms_v1::open(known.source(), path, payload, accept)?;
     let mut reasons = Reasons::default();
     reasons.add_if(legacy, Reason::LegacyPayload);
     Ok(Step::Done(Found {
@@ -195,8 +195,8 @@ fn with_kms_v2(
     let Some(known) = deks.get(&dek) else {
         return Ok(Step::Need(dek));
     };
-    let source = known.map_err(|error| OpenCause::Unwrap(error.clone()))?;
-    let plaintext = kms_v2::open(source, kind, path, data)?;
+    let known = known.map_err(|error| OpenCause::Unwrap(error.clone()))?;
+    let plaintext = kms_v2::open(known, kind, path, data)?;
     let (reasons, knowable) = current.judge(&dek);
     Ok(Step::Done(Found {
         plaintext,

@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use super::*;
 use crate::stored::{
-    dek::{DekRef, DekSources, FreshDekSource, Step, UnwrapError, WriteDek},
+    dek::{DekRef, DekSources, FreshDekSource, ReadDek, Step, UnwrapError, WriteDek},
     object::{self, NotAnObject},
 };
 
@@ -22,12 +22,12 @@ mod wrong_key;
 /// The outcomes of a plugin that "wraps" by base64, as Kubernetes' own test plugin does.
 #[derive(Default)]
 struct Base64Plugin {
-    known: HashMap<DekRef, Result<DekSource, UnwrapError>>,
+    known: HashMap<DekRef, Result<ReadDek, UnwrapError>>,
     asked: usize,
 }
 
 impl DekSources for Base64Plugin {
-    fn get(&self, dek: &DekRef) -> Option<Result<&DekSource, &UnwrapError>> {
+    fn get(&self, dek: &DekRef) -> Option<Result<&ReadDek, &UnwrapError>> {
         self.known.get(dek).map(Result::as_ref)
     }
 }
@@ -40,7 +40,7 @@ impl Base64Plugin {
         };
         let outcome = BASE64_STANDARD
             .decode(ciphertext)
-            .map(DekSource::new)
+            .map(|bytes| ReadDek::new(DekSource::new(bytes)))
             .map_err(|error| UnwrapError::new(&error));
         self.asked += 1;
         assert!(self.known.insert(dek, outcome).is_none(), "asked twice");

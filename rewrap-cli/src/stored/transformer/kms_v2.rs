@@ -6,7 +6,7 @@
 //! etcd key.
 
 use hkdf::Hkdf;
-use kms_proto::{DekSource, DekSourceType};
+use kms_proto::DekSourceType;
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
@@ -14,7 +14,10 @@ use super::{
     OpenCause, Plaintext,
     aes_gcm::{GcmKey, NONCE_LEN, TAG_LEN},
 };
-use crate::stored::{dek::WriteDek, rule::SealError};
+use crate::stored::{
+    dek::{ReadDek, WriteDek},
+    rule::SealError,
+};
 
 const INFO_LEN: usize = 32;
 
@@ -26,12 +29,12 @@ const MAX_DELIMITER_LEN: usize = 10;
 
 /// Opens the `encryptedData` of an envelope.
 pub(in crate::stored) fn open(
-    dek: &DekSource,
+    dek: &ReadDek,
     kind: DekSourceType,
     path: &[u8],
     data: &[u8],
 ) -> Result<Plaintext, OpenCause> {
-    let secret = dek.expose();
+    let secret = dek.source().expose();
     match kind {
         DekSourceType::AesGcmKey => GcmKey::new(secret)
             .ok_or(OpenCause::KeyLength(secret.len()))?
@@ -43,7 +46,7 @@ pub(in crate::stored) fn open(
                     least: INFO_LEN + NONCE_LEN + TAG_LEN,
                 });
             };
-            Seed::new(secret)
+            dek.seed()
                 .ok_or(OpenCause::KeyLength(secret.len()))?
                 .derive_key(info)
                 .open(path, body)
@@ -66,7 +69,7 @@ pub(in crate::stored) fn seal(
     let gcm_len = NONCE_LEN + plaintext.len() + TAG_LEN;
     match dek.kind() {
         DekSourceType::AesGcmKey => {
-            let secret = dek.source().expose();
+            let secret = dek.as_read().source().expose();
             let count = dek.next_count().ok_or(SealError::NoncesExhausted)?;
             let mut nonce = [0; NONCE_LEN];
             let (random, counter) = nonce.split_at_mut(NONCE_LEN - size_of_val(&count));

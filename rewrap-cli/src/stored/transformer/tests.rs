@@ -4,6 +4,7 @@ use kms_proto::{DekSource, DekSourceType};
 use serde::Deserialize;
 
 use super::{aes_gcm::GcmKey, *};
+use crate::stored::dek::ReadDek;
 
 #[derive(Deserialize)]
 struct File {
@@ -33,7 +34,7 @@ fn values_of_upstreams_unit_tests_open_under_their_aad_only() {
         let open = |aad: &str| match &*vector.kind {
             "aesgcm" => GcmKey::new(&key).unwrap().open(aad.as_bytes(), &data),
             "hkdf_xnonce" => kms_v2::open(
-                &DekSource::new(key.clone()),
+                &ReadDek::new(DekSource::new(key.clone())),
                 DekSourceType::HkdfSha256XnonceAesGcmSeed,
                 aad.as_bytes(),
                 &data,

@@ -5,7 +5,7 @@ use kms_proto::EncryptedObject;
 use super::{golden::Golden, *};
 
 /// A plugin that authenticates: it unwraps what the golden value holds and nothing else.
-struct OneDek(Option<(DekRef, DekSource)>, UnwrapError);
+struct OneDek(Option<(DekRef, ReadDek)>, UnwrapError);
 
 impl OneDek {
     fn of(golden: &Golden) -> Self {
@@ -29,7 +29,7 @@ impl OneDek {
 }
 
 impl DekSources for OneDek {
-    fn get(&self, dek: &DekRef) -> Option<Result<&DekSource, &UnwrapError>> {
+    fn get(&self, dek: &DekRef) -> Option<Result<&ReadDek, &UnwrapError>> {
         match &self.0 {
             Some((known, source)) if known == dek => Some(Ok(source)),
             _ => Some(Err(&self.1)),

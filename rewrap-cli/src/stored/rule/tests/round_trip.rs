@@ -104,14 +104,18 @@ fn kms_v2_opens_with_another_implementation() {
         let value = rule.seal(PATH, &plaintext(len), Some(&seed)).unwrap();
         let object = EncryptedObject::decode(body(&value, "k8s:enc:kms:v2:k:")).unwrap();
         let (info, body) = object.encrypted_data().split_at(32);
-        let prk = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, seed.source().expose());
+        let prk = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, seed.as_read().source().expose());
         let derived = ring::hmac::sign(&prk, &[info, &[1]].concat());
         let opened = open_gcm::<Aes256Gcm>(derived.as_ref(), PATH, body);
         assert_eq!(opened, plaintext(len));
 
         let value = rule.seal(PATH, &plaintext(len), Some(&dek)).unwrap();
         let object = EncryptedObject::decode(self::body(&value, "k8s:enc:kms:v2:k:")).unwrap();
-        let opened = open_gcm::<Aes256Gcm>(dek.source().expose(), PATH, object.encrypted_data());
+        let opened = open_gcm::<Aes256Gcm>(
+            dek.as_read().source().expose(),
+            PATH,
+            object.encrypted_data(),
+        );
         assert_eq!(opened, plaintext(len));
     }
 }
