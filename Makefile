@@ -31,7 +31,7 @@ conformance:
 # Ratios against the limits of the same run; see benches/.
 bench:
 	@$(ETCD) >/dev/null
-	$(CARGO) bench --locked
+	$(CARGO) bench --locked --package ringfence --bench '*'
 
 lint:
 	$(CARGO) fmt --all --check
