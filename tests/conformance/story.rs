@@ -3,27 +3,24 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use rustix::process::Signal;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::{
+use crate::{
     churn::{Churn, secret},
     cluster::{Cluster, count_everything},
     ledger::Ledger,
-};
-use crate::support::{
-    dice::Dice,
-    encryption::Provider::{self, AesCbc, AesGcm, Identity, Kms},
-    etcd::Stored,
-    eventually,
-    kube::Kube,
-    plugin::{Plugin, Site},
-    within,
+    support::{
+        dice::Dice,
+        encryption::Provider::{self, AesCbc, AesGcm, Identity, Kms},
+        etcd::Stored,
+        eventually,
+        plugin::{Plugin, Site},
+        within,
+    },
 };
 
-const SECRETS: usize = 500;
-const CONFIG_MAPS: usize = 100;
-const PANDAS: usize = 100;
-const EVENTS: usize = 50;
+mod begin;
+mod finds;
 
 /// What is encrypted until everything is.
 const SOME: [&str; 4] = [
@@ -129,124 +126,9 @@ struct Story {
 }
 
 impl Story {
-    fn begin() -> Self {
-        let cluster = Cluster::start();
-        let kube = cluster.kube();
-        let namespace =
-            json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "story"}});
-        kube.create("/api/v1/namespaces", &namespace).unwrap();
-        define_pandas(&kube);
-
-        let mut dice = Dice::new();
-        let mut secrets = Ledger::new("/api/v1/namespaces/story/secrets");
-        let mut config_maps = Ledger::new("/api/v1/namespaces/story/configmaps");
-        let mut pandas = Ledger::new("/apis/awesome.bears.com/v1/namespaces/story/pandas");
-        for number in 0..SECRETS {
-            secrets
-                .create(&kube, &secret(&format!("secret-{number}"), &mut dice))
-                .unwrap();
-        }
-        for number in 0..CONFIG_MAPS {
-            let object = json!({
-                "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": format!("map-{number}")},
-                "data": {"number": number.to_string()},
-            });
-            config_maps.create(&kube, &object).unwrap();
-        }
-        for number in 0..PANDAS {
-            let object = json!({
-                "apiVersion": "awesome.bears.com/v1", "kind": "Panda",
-                "metadata": {"name": format!("panda-{number}")}, "spec": {"bamboo": number},
-            });
-            pandas.create(&kube, &object).unwrap();
-        }
-        Self {
-            cluster,
-            dice,
-            secrets,
-            config_maps,
-            pandas,
-            news: 0,
-            events_rewrapped: 0,
-        }
-    }
-
-    /// Creates Events that a minute later are gone.
-    fn events_happen(&mut self) {
-        self.news += 1;
-        let kube = self.cluster.kube();
-        for number in 0..EVENTS {
-            let object = json!({
-                "apiVersion": "v1", "kind": "Event", "type": "Normal", "reason": "Tested",
-                "metadata": {"name": format!("event-{}-{number}", self.news)},
-                "involvedObject": {"kind": "Secret", "name": "secret-0", "namespace": "story"},
-            });
-            kube.create("/api/v1/namespaces/story/events", &object)
-                .unwrap();
-        }
-    }
-
     /// The Events that etcd holds.
     fn events(&self) -> Vec<Stored> {
         self.cluster.etcd.list("/registry/events/story/")
-    }
-
-    /// `rewrap status` says that all objects of the story are in this state, written with this
-    /// provider and key, and counts the objects of the whole cluster as the apiserver does.
-    fn finds(&self, state: &str, provider: &str, key: &str) {
-        let most_events = self.events().len() as u64;
-        let inventory = self.cluster.status(&["--namespace=story"]);
-        let least_events = self.events().len() as u64;
-
-        let rows = [
-            ("secrets", self.secrets.len()),
-            ("configmaps", self.config_maps.len()),
-            ("pandas.awesome.bears.com", self.pandas.len()),
-        ];
-        for (resource, objects) in rows {
-            let row = row(&inventory, resource);
-            assert_eq!(row["total"], objects, "{row:#}");
-            assert_eq!(row[state], objects, "{row:#}");
-            let [written] = &row["writtenWith"].as_array().unwrap()[..] else {
-                panic!("not all under one key: {row:#}")
-            };
-            assert_eq!(
-                (&written["provider"], &written["key"]),
-                (&json!(provider), &json!(key))
-            );
-            assert_eq!(
-                written["keyId"].is_string(),
-                provider == "kms-v2",
-                "{written:#}"
-            );
-        }
-        if least_events > 0 {
-            let row = row(&inventory, "events");
-            let total = row["total"].as_u64().unwrap();
-            assert!((least_events..=most_events).contains(&total), "{row:#}");
-            assert_eq!(row[state], total, "{row:#}");
-        }
-        self.counts_like_the_apiserver();
-    }
-
-    fn counts_like_the_apiserver(&self) {
-        let mut shown = count_everything(&self.cluster.kube());
-        let inventory = self.cluster.status(&[]);
-        assert_eq!(inventory["unreadable"], json!([]));
-        for row in inventory["resources"].as_array().unwrap() {
-            let resource = row["resource"].as_str().unwrap();
-            let shown = shown.remove(resource);
-            // Events come and go by themselves.
-            if resource != "events" {
-                assert_eq!(row["total"].as_u64(), shown, "{row:#}");
-            }
-        }
-        shown.retain(|_, objects| *objects > 0);
-        shown.remove("events");
-        assert!(
-            shown.is_empty(),
-            "resources that the inventory lacks: {shown:?}"
-        );
     }
 
     /// `rewrap run` while another client works, and `rewrap verify` after it.
@@ -356,41 +238,10 @@ fn step(name: &str) {
     eprintln!("--- {name}");
 }
 
-fn row<'a>(inventory: &'a Value, resource: &str) -> &'a Value {
-    let mut rows = inventory["resources"].as_array().unwrap().iter();
-    rows.find(|row| row["resource"] == resource)
-        .unwrap_or_else(|| panic!("no row for {resource}: {inventory:#}"))
-}
-
 fn dek_sources(inventory: &Value) -> BTreeSet<String> {
     let sources = inventory["dekSources"].as_array().unwrap();
     sources
         .iter()
         .map(|source| source["sha256"].as_str().unwrap().to_owned())
         .collect()
-}
-
-fn define_pandas(kube: &Kube) {
-    let definition = json!({
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {"name": "pandas.awesome.bears.com"},
-        "spec": {
-            "group": "awesome.bears.com",
-            "scope": "Namespaced",
-            "names": {"plural": "pandas", "singular": "panda", "kind": "Panda"},
-            "versions": [{
-                "name": "v1", "served": true, "storage": true,
-                "schema": {"openAPIV3Schema": {
-                    "type": "object", "x-kubernetes-preserve-unknown-fields": true,
-                }},
-            }],
-        },
-    });
-    let definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
-    kube.create(definitions, &definition).unwrap();
-    eventually("pandas are served", || {
-        kube.list("/apis/awesome.bears.com/v1/namespaces/story/pandas")
-            .ok()
-    });
 }
