@@ -3,7 +3,7 @@
 
 CARGO ?= cargo
 ETCD := tests/servers/get etcd
-APISERVER := tests/servers/get kube-apiserver
+APISERVER := tests/servers/get kube-apiserver-fast
 
 .PHONY: all build demo test conformance bench lint servers
 

@@ -205,9 +205,9 @@ pub fn report_text(report: &RewrapReport) -> String {
         report.rewrapped, report.already_current, report.vanished, report.failed, report.total
     );
     text.push_str(&format!(
-        "{} with other writers, {} over the store, {:.1} s, {:.0} objects/s while writing\n",
-        counted(report.conflicts, "conflict"),
-        counted(report.passes.into(), "look"),
+        "{}, read through {}, {:.1} s, {:.0} objects/s while writing\n",
+        counted(report.conflicts, "lost race"),
+        counted(report.passes.into(), "time"),
         report.elapsed_seconds,
         report.objects_per_second
     ));
