@@ -1,16 +1,18 @@
 //! The socket: one daemon, only the peers who may, from the start to the end.
 
 use std::{
-    fs::{self, Permissions},
+    fs::{self, File, Permissions},
     io::Read,
     os::unix::{
         fs::{PermissionsExt, symlink},
         net::{UnixListener, UnixStream},
+        process::CommandExt,
     },
+    process::{Command, Stdio},
 };
 
 use kms_proto::wire::v2::StatusRequest;
-use rustix::process::{Signal, getuid};
+use rustix::process::{Signal, getgid, getuid};
 use tokio::task::spawn_blocking;
 
 use crate::{
@@ -153,6 +155,52 @@ async fn a_peer_of_another_uid_is_turned_away() {
     });
     let (code, _) = failure(site.run("status"));
     assert_eq!(code, 4);
+}
+
+/// Root becomes somebody else; whoever cannot do that is a foreigner to a daemon that expects
+/// somebody else.
+#[test]
+fn a_foreigner_who_can_open_the_socket_is_refused_by_uid() {
+    let (uid, gid, allowed) = if getuid().is_root() {
+        (65533, 65533, 0)
+    } else {
+        (getuid().as_raw(), getgid().as_raw(), 4242)
+    };
+    let mut site = Site::with_key();
+    let socket = format!("path: {}", site.socket().display());
+    site.settings = site.settings.replace(
+        &socket,
+        &format!(r#"{socket}, mode: "0666", allowedUids: [{allowed}]"#),
+    );
+    site.configure(&["one"]);
+    for directory in ["", "run"] {
+        fs::set_permissions(site.path(directory), Permissions::from_mode(0o755)).unwrap();
+    }
+    let mut plugin = Plugin::start(&site);
+
+    // Started by way of an open file: the foreigner may not be able to enter the directory of the
+    // program.
+    let program = File::open(kms_plugin(&[]).get_program()).unwrap();
+    let client = Command::new("/proc/self/fd/0")
+        .stdin(program)
+        .args(["status", "--socket"])
+        .arg(site.socket())
+        .uid(uid)
+        .gid(gid)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let pid = client.id();
+    let (code, said) = failure(client.wait_with_output().unwrap());
+    assert_eq!(code, 4, "{said}");
+    plugin.logged(&format!(
+        r#""message":"refused a peer; see socket.allowedUids","uid":{uid},"gid":{gid},"pid":{pid}"#
+    ));
+    let series = format!(r#"ringfence_refused_peers_total{{uid="{uid}"}}"#);
+    eventually("it is counted", || {
+        (plugin.metric(&series) >= 1.0).then_some(())
+    });
 }
 
 #[tokio::test]
