@@ -149,6 +149,7 @@ pub struct Unreadable {
 
 /// Keys under the prefix that are not ours to judge.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Unowned {
     /// The path they share.
     pub path: String,
@@ -156,6 +157,9 @@ pub struct Unowned {
     pub reason: String,
     /// How many.
     pub objects: u64,
+    /// The keys that the prefixes of their values name. Whose they are, nobody can say, so none of
+    /// them may be called unneeded.
+    pub written_with: Vec<KeyRef>,
 }
 
 /// What one `rewrap run` did: `kind: RewrapReport`. An object is counted once, by what became of it
@@ -179,6 +183,8 @@ pub struct RewrapReport {
     pub vanished: u64,
     /// Objects that could not be brought to the current key.
     pub failed: u64,
+    /// Objects in scope that the proof at the end found still to be rewritten.
+    pub left: u64,
     /// How often the store was read through, the proof at the end included.
     pub passes: u32,
     /// From the first read to the last.

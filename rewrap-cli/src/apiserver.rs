@@ -190,6 +190,13 @@ impl Apiserver {
     }
 }
 
+impl ApiserverError {
+    /// Whether the apiserver says that there is no such object, or no such API.
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Self::Refused { status: 404, .. })
+    }
+}
+
 impl fmt::Debug for Apiserver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Apiserver")

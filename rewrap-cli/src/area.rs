@@ -2,12 +2,17 @@
 
 use std::sync::Arc;
 
+use kms_proto::inventory::Unreadable;
+
 use crate::{
     scan::Scan,
     session::{NamedStore, Session},
     store::{RangeOptions, StoreError},
-    stored::{Crds, EtcdPrefix, GroupResource, Location, Rule},
+    stored::{Crds, EtcdPrefix, GroupResource, Location, ObjectKey, Rule},
 };
+
+/// Top-level directories that the error about a wrong prefix names.
+const TOP_LEVEL_SHOWN: usize = 20;
 
 /// What is in the stores of a session.
 #[derive(Debug)]
@@ -15,16 +20,34 @@ pub struct Areas {
     areas: Vec<Area>,
     prefix: EtcdPrefix,
     crds: Crds,
+    unreadable_crds: Vec<Unreadable>,
 }
 
 impl Areas {
+    /// CustomResourceDefinitions that open but cannot be understood: their resources are left
+    /// alone.
+    pub fn unreadable_crds(&self) -> &[Unreadable] {
+        &self.unreadable_crds
+    }
+
+    /// The object that an etcd key names; nothing where it is none of this resource.
+    pub fn object_key(&self, key: &[u8], resource: &GroupResource) -> Option<ObjectKey> {
+        match self.locate(key) {
+            Location::Object {
+                resource: found,
+                key,
+            } if found == *resource => Some(key),
+            _ => None,
+        }
+    }
+
     /// All areas, in the order in which they are worth rewriting.
     pub fn iter(&self) -> std::slice::Iter<'_, Area> {
         self.areas.iter()
     }
 
     /// What lies under an etcd key.
-    pub fn locate(&self, key: &[u8]) -> Location {
+    fn locate(&self, key: &[u8]) -> Location {
         self.prefix.locate(key, &self.crds)
     }
 }
@@ -68,7 +91,7 @@ impl Session {
     /// A store that cannot be read, or whose prefix holds no cluster.
     pub async fn areas(&self) -> Result<Areas, AreaError> {
         self.require_cluster().await?;
-        let crds = self.crds().await?;
+        let (crds, unreadable_crds) = self.crds().await?;
         let mut areas = Vec::new();
         for index in 0..self.stores.len() {
             self.areas_of(index, &crds, &mut areas).await?;
@@ -78,6 +101,7 @@ impl Session {
             areas,
             prefix: self.prefix.clone(),
             crds,
+            unreadable_crds,
         })
     }
 
@@ -99,7 +123,8 @@ impl Session {
 
     /// A wrong prefix must never look like a clean cluster: every cluster has kube-system.
     async fn require_cluster(&self) -> Result<(), AreaError> {
-        let store = &self.stores[0].store;
+        let Ok(namespaces) = "namespaces".parse();
+        let store = &self.store_of(&namespaces).store;
         let key = format!("{}namespaces/kube-system", self.prefix.directory());
         if store.get(key.as_bytes()).await?.is_some() {
             return Ok(());
@@ -116,7 +141,9 @@ impl Session {
         let store = &self.stores[0].store;
         let mut found = Vec::new();
         let mut from = b"\0".to_vec();
-        while let Some(key) = first_key(store, &from, b"\0").await? {
+        while found.len() < TOP_LEVEL_SHOWN
+            && let Some(key) = first_key(store, &from, b"\0").await?
+        {
             let end = key
                 .iter()
                 .skip(1)
@@ -130,7 +157,7 @@ impl Session {
     }
 
     /// The CRDs in the store: they say which paths with a group in them are custom resources.
-    async fn crds(&self) -> Result<Crds, AreaError> {
+    async fn crds(&self) -> Result<(Crds, Vec<Unreadable>), AreaError> {
         let resource = GroupResource::new("customresourcedefinitions", "apiextensions.k8s.io");
         let rule = self.rule(&resource);
         let path = format!(
@@ -139,17 +166,23 @@ impl Session {
             resource.group,
             resource.resource
         );
-        let mut crds = Crds::default();
+        let (mut crds, mut unreadable) = (Crds::default(), Vec::new());
         let mut scan = Scan::new(&self.store_of(&resource).store, &path);
         while let Some(records) = scan.next().await? {
             for record in records {
-                // A definition that cannot be read leaves its resources unowned, which is said.
-                if let Ok(opened) = self.keys.open(&rule, &record.key, &record.value).await {
-                    let _ = crds.add(opened.plaintext.expose());
+                // A definition that does not open is counted as unreadable where it is counted.
+                let Ok(opened) = self.keys.open(&rule, &record.key, &record.value).await else {
+                    continue;
+                };
+                if let Err(error) = crds.add(opened.plaintext.expose()) {
+                    unreadable.push(Unreadable {
+                        key: String::from_utf8_lossy(&record.key).into_owned(),
+                        error: error.to_string(),
+                    });
                 }
             }
         }
-        Ok(crds)
+        Ok((crds, unreadable))
     }
 
     async fn areas_of(
@@ -165,7 +198,7 @@ impl Session {
         while let Some(key) = first_key(&store.store, &from, &end).await? {
             let path = directory(&key, start.len());
             from = behind(&path);
-            let content = self.content(&key, crds);
+            let content = self.content(&path, crds);
             let lives_here = match &content {
                 Content::Objects { resource, .. } => std::ptr::eq(self.store_of(resource), store),
                 Content::LeftAlone(_) => true,
@@ -184,8 +217,18 @@ impl Session {
         Ok(())
     }
 
-    fn content(&self, key: &[u8], crds: &Crds) -> Content {
-        match self.prefix.locate(key, crds) {
+    /// What a directory holds. The directory decides, not a key that happens to be in it: one odd
+    /// key must not hide the objects beside it.
+    fn content(&self, path: &[u8], crds: &Crds) -> Content {
+        let inside = |name: &[u8]| self.prefix.locate(&[path, name].concat(), crds);
+        let location = match path {
+            [.., b'/'] => match inside(b"namespace/name") {
+                Location::Unmapped { .. } => inside(b"name"),
+                location => location,
+            },
+            key => self.prefix.locate(key, crds),
+        };
+        match location {
             Location::Object { resource, .. } => Content::Objects {
                 rule: self.rule(&resource),
                 resource,
@@ -235,7 +278,7 @@ fn directory(key: &[u8], prefix: usize) -> Vec<u8> {
     let name = &key[prefix..first];
     let grouped = name.contains(&b'.') || name == b"services/";
     let end = if grouped {
-        segments(2).unwrap_or(first)
+        segments(2).unwrap_or(key.len())
     } else {
         first
     };
@@ -309,7 +352,7 @@ mod tests {
             ),
             (
                 "/registry/awesome.bears.com/odd",
-                "/registry/awesome.bears.com/",
+                "/registry/awesome.bears.com/odd",
             ),
             ("/registry/health", "/registry/health"),
             ("/registry/ranges/serviceips", "/registry/ranges/"),

@@ -8,7 +8,7 @@ use std::{
 };
 
 use futures_util::{StreamExt as _, stream};
-use kms_proto::{DekSourceType, KeyId};
+use kms_proto::{DekSource, DekSourceType, KeyId};
 use subtle::ConstantTimeEq as _;
 
 use crate::{
@@ -101,6 +101,18 @@ impl Keys {
     /// The current key of every KMS v2 provider that is up.
     pub fn current(&self) -> &CurrentKeys {
         &self.current
+    }
+
+    /// Takes over which type of DEK source counts as current; the key ids stay.
+    pub fn set_dek_types(&mut self, types: &BTreeMap<KmsName, DekSourceType>) {
+        for (provider, dek_type) in types {
+            if let Some(current) = self.current.get(provider) {
+                let key_id = current.key_id.clone();
+                let dek_type = *dek_type;
+                self.current
+                    .insert(Arc::clone(provider), CurrentKey { key_id, dek_type });
+            }
+        }
     }
 
     /// The providers whose Status failed, with the reason.
@@ -231,18 +243,29 @@ impl Keys {
         if let Some(reason) = self.down.get(dek.provider()) {
             return Err(reason.clone());
         }
-        let outcome = match (self.providers.get(dek.provider()), dek) {
-            (Some(KmsConnection::V1(client)), DekRef::V1 { cipher, .. }) => {
-                client.decrypt(cipher).await
+        let mut outcome = self.ask(dek).await;
+        // One DEK source may stand for a whole resource: a hiccup must not make all of it unreadable.
+        if let Some(Err(KmsError::Timeout { .. } | KmsError::Unreachable { .. })) = outcome {
+            outcome = self.ask(dek).await;
+        }
+        match outcome {
+            Some(Ok(source)) => Ok(ReadDek::new(source)),
+            Some(Err(error)) => Err(UnwrapError::new(&error)),
+            None => Err(UnwrapError::new(&NoProvider)),
+        }
+    }
+
+    /// Nothing where no such provider is configured.
+    async fn ask(&self, dek: &DekRef) -> Option<Result<DekSource, KmsError>> {
+        match (self.providers.get(dek.provider())?, dek) {
+            (KmsConnection::V1(client), DekRef::V1 { cipher, .. }) => {
+                Some(client.decrypt(cipher).await)
             }
-            (Some(KmsConnection::V2(client)), DekRef::V2 { source, .. }) => {
-                client.decrypt(source).await
+            (KmsConnection::V2(client), DekRef::V2 { source, .. }) => {
+                Some(client.decrypt(source).await)
             }
-            _ => return Err(UnwrapError::new(&NoProvider)),
-        };
-        outcome
-            .map(ReadDek::new)
-            .map_err(|error| UnwrapError::new(&error))
+            _ => None,
+        }
     }
 
     fn forget_too_many(&self) {

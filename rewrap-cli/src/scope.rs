@@ -54,9 +54,12 @@ impl Scope {
     }
 
     /// The resources that were named but are in no area: a typing error, or nothing stored.
-    pub fn not_found<'a>(&'a self, areas: &'a [Area]) -> impl Iterator<Item = &'a GroupResource> {
+    pub fn not_found<'a>(
+        &'a self,
+        areas: impl IntoIterator<Item = &'a Area> + Clone + 'a,
+    ) -> impl Iterator<Item = &'a GroupResource> {
         self.resources.iter().filter(move |named| {
-            !areas.iter().any(|area| {
+            !areas.clone().into_iter().any(|area| {
                 matches!(&area.content, Content::Objects { resource, .. } if resource == *named)
             })
         })

@@ -116,7 +116,7 @@ impl Session {
 
     /// With `--dek-type auto`: takes over what the newest values showed. Says whether that changes
     /// what is current.
-    pub async fn observe(&mut self, newest: BTreeMap<KmsName, DekSourceType>) -> bool {
+    pub fn observe(&mut self, newest: BTreeMap<KmsName, DekSourceType>) -> bool {
         let differs = newest.iter().any(|(provider, kind)| {
             self.keys
                 .current()
@@ -126,8 +126,8 @@ impl Session {
         if self.dek_type != DekType::Auto || !differs {
             return false;
         }
+        self.keys.set_dek_types(&newest);
         self.observed = newest;
-        self.refresh_keys().await;
         true
     }
 }
@@ -195,6 +195,9 @@ fn kms_endpoints(
             }
             _ => None,
         };
+        if endpoints.contains_key(&provider.name) {
+            return Err(SessionError::SameKmsName(provider.name.to_string()));
+        }
         let endpoint = on_host.unwrap_or_else(|| provider.endpoint.clone());
         endpoints.insert(Arc::clone(&provider.name), endpoint);
     }

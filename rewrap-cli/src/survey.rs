@@ -10,25 +10,25 @@ use kms_proto::{
 };
 
 use crate::{
-    area::{Area, AreaError, Content},
+    area::{Area, AreaError, Areas, Content},
     chain::Chain,
     progress::Progress,
     scan::Scan,
     scope::Scope,
     session::Session,
     store::{RangeOptions, Record, StoreError},
-    stored::{DekRef, KmsName, OpenError, Rule, WrittenWith},
+    stored::{DekRef, GroupResource, KmsName, OpenError, Rule, WrittenWith},
 };
 
 mod cluster;
 mod document;
 mod tally;
 
-use cluster::{cluster_id, count};
-use document::{dek_source_info, guess};
+use cluster::{cluster_id, seen};
+use document::dek_source_info;
 use tally::Tally;
 
-pub use document::{key_ref, object_state, writes_with};
+pub use document::{guess, key_ref, object_state, writes_with};
 
 /// How values are judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,28 +73,59 @@ async fn read_through(
     depth: Depth,
     one_revision: bool,
 ) -> Result<Inventory, SurveyError> {
-    loop {
-        let areas = session.areas().await?;
-        let mut survey = Survey::new(session, depth);
-        if one_revision {
-            survey.pin().await?;
-        }
-        let progress = Progress::start("reading", None);
-        for area in areas.iter() {
-            if let Some(path) = scope.path(area) {
-                survey.area(area, &path, &progress).await?;
-            }
-        }
-        progress.finish();
-        let (inventory, newest) = survey.finish().await?;
-        if !session.observe(newest).await {
-            return Ok(inventory);
+    let (inventory, newest) = read_once(session, scope, depth, one_revision).await?;
+    if !session.observe(newest) {
+        return Ok(inventory);
+    }
+    Ok(read_once(session, scope, depth, one_revision).await?.0)
+}
+
+async fn read_once(
+    session: &Session,
+    scope: &Scope,
+    depth: Depth,
+    one_revision: bool,
+) -> Result<Read, SurveyError> {
+    // First of all, so that nothing that appears later is missed at that revision.
+    let pinned = if one_revision {
+        pin(session).await?
+    } else {
+        vec![0; session.stores.len()]
+    };
+    let areas = session.areas().await?;
+    for missing in scope.not_found(areas.iter()) {
+        eprintln!("warning: nothing is stored of {missing}; is it written as it is in the file?");
+    }
+    let mut survey = Survey::new(session, &areas, depth, pinned);
+    let progress = Progress::start("reading", None);
+    for area in areas.iter() {
+        if let Some(path) = scope.path(area) {
+            survey.area(area, &path, &progress).await?;
         }
     }
+    progress.finish();
+    survey.finish().await
+}
+
+/// An inventory, and which type of DEK source the newest values under the current key ids have.
+type Read = (Inventory, BTreeMap<KmsName, DekSourceType>);
+
+/// The revision that every store has now.
+async fn pin(session: &Session) -> Result<Vec<i64>, SurveyError> {
+    let mut pinned = Vec::new();
+    for store in &session.stores {
+        let options = RangeOptions {
+            count_only: true,
+            ..RangeOptions::one(session.prefix.directory().as_bytes())
+        };
+        pinned.push(store.store.range(options).await?.revision);
+    }
+    Ok(pinned)
 }
 
 struct Survey<'a> {
     session: &'a Session,
+    areas: &'a Areas,
     depth: Depth,
     resources: Vec<ResourceInventory>,
     unreadable: Vec<Unreadable>,
@@ -108,30 +139,19 @@ struct Survey<'a> {
 }
 
 impl<'a> Survey<'a> {
-    fn new(session: &'a Session, depth: Depth) -> Self {
+    fn new(session: &'a Session, areas: &'a Areas, depth: Depth, pinned: Vec<i64>) -> Self {
         Self {
             session,
+            areas,
             depth,
             resources: Vec::new(),
-            unreadable: Vec::new(),
+            unreadable: areas.unreadable_crds().to_vec(),
             unowned: Vec::new(),
             deks: HashMap::new(),
-            revisions: vec![0; session.stores.len()],
-            pinned: vec![0; session.stores.len()],
+            revisions: pinned.clone(),
+            pinned,
             newest: BTreeMap::new(),
         }
-    }
-
-    /// Holds every store at the revision it has now.
-    async fn pin(&mut self) -> Result<(), SurveyError> {
-        for (pinned, store) in self.pinned.iter_mut().zip(&self.session.stores) {
-            let options = RangeOptions {
-                count_only: true,
-                ..RangeOptions::one(self.session.prefix.directory().as_bytes())
-            };
-            *pinned = store.store.range(options).await?.revision;
-        }
-        Ok(())
     }
 
     async fn area(
@@ -143,11 +163,12 @@ impl<'a> Survey<'a> {
         let store = &self.session.stores[area.store];
         match &area.content {
             Content::LeftAlone(reason) => {
-                let objects = count(&store.store, &area.path).await?;
+                let (objects, written_with) = seen(&store.store, &area.path).await?;
                 self.unowned.push(Unowned {
                     path: area.display(),
                     reason: reason.clone(),
                     objects,
+                    written_with,
                 });
             }
             Content::Objects { resource, rule } => {
@@ -156,6 +177,7 @@ impl<'a> Survey<'a> {
                 let mut scan = Scan::new(&store.store, path).at_revision(self.pinned[area.store]);
                 while let Some(records) = scan.next().await? {
                     progress.advance(records.len() as u64);
+                    let records = self.without_odd_keys(records, resource, &mut tally);
                     self.page(rule, &records, &mut tally).await;
                 }
                 let revision = scan.revision();
@@ -165,6 +187,27 @@ impl<'a> Survey<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Keys in the directory of a resource that no object of it has are counted and left alone.
+    fn without_odd_keys(
+        &mut self,
+        mut records: Vec<Record>,
+        resource: &GroupResource,
+        tally: &mut Tally,
+    ) -> Vec<Record> {
+        records.retain(|record| {
+            let fits = self.areas.object_key(&record.key, resource).is_some();
+            if !fits {
+                tally.add(record, guess(&record.value), None, ObjectState::Unreadable);
+                self.unreadable.push(Unreadable {
+                    key: String::from_utf8_lossy(&record.key).into_owned(),
+                    error: "its etcd key is not shaped like those of its resource".to_owned(),
+                });
+            }
+            fits
+        });
+        records
     }
 
     async fn page(&mut self, rule: &Rule, records: &[Record], tally: &mut Tally) {

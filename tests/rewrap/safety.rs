@@ -183,6 +183,103 @@ fn a_scope_and_a_limit_are_kept_to() {
     }
 }
 
+#[test]
+fn what_opens_to_no_object_of_its_key_is_left_as_it_is() {
+    let mut dice = Dice::new();
+    let store = Store::start(&[AesGcm("new"), AesGcm("old"), Identity]);
+    store.fill(10, AesGcm("old"), &mut dice);
+    let sealed = |name: &str, plaintext: &[u8], dice: &mut Dice| {
+        let path = format!("{SECRETS}default/{name}");
+        let value = seal(AesGcm("old"), &path, plaintext, dice);
+        (path, value)
+    };
+    let odd = [
+        sealed(
+            "another",
+            &secret_json("default", "someone-else", ""),
+            &mut dice,
+        ),
+        sealed(
+            "elsewhere",
+            &secret_json("kube-system", "elsewhere", ""),
+            &mut dice,
+        ),
+        sealed("garbage", b"not an object at all", &mut dice),
+        (format!("{SECRETS}default/plain"), b"plain garbage".to_vec()),
+    ];
+    for (path, value) in &odd {
+        store.etcd.put(path, value);
+    }
+    let report = store
+        .rewrap("run", &["--yes", VOUCH, "--output=json"])
+        .expect(6)
+        .json();
+    assert_eq!(report["rewrapped"], 10, "{report:#}");
+    assert_eq!(report["failed"], 4, "{report:#}");
+    for (path, value) in &odd {
+        assert!(
+            store.etcd.get(path).unwrap().0 == *value,
+            "{path} was written"
+        );
+    }
+}
+
+#[test]
+fn one_odd_key_hides_nothing_beside_it() {
+    let mut dice = Dice::new();
+    let store = Store::start(&[AesGcm("new"), AesCbc("old"), Identity]);
+    store.fill(10, AesCbc("old"), &mut dice);
+    // Sorts before all Secrets and has no namespace.
+    let odd = format!("{SECRETS}aaa");
+    store.etcd.put(&odd, b"odd");
+    let inventory = store.rewrap("verify", &["--output=json"]).expect(1).json();
+    let secrets = &inventory["resources"][0];
+    assert_eq!(
+        (&secrets["total"], &secrets["stale"]),
+        (&11.into(), &10.into()),
+        "{inventory:#}"
+    );
+    let report = store
+        .rewrap("run", &["--yes", VOUCH, "--output=json"])
+        .expect(6)
+        .json();
+    assert_eq!(
+        (&report["rewrapped"], &report["failed"]),
+        (&10.into(), &1.into()),
+        "{report:#}"
+    );
+    assert_eq!(store.etcd.get(&odd).unwrap().0, b"odd");
+}
+
+#[test]
+fn a_mistyped_scope_or_key_does_not_look_clean() {
+    let store = Store::start(&[AesGcm("new"), Identity]);
+    store.fill(3, AesGcm("new"), &mut Dice::new());
+    store.rewrap("verify", &[]).expect(0);
+    for typo in ["--resource=secrts", "--namespace=defualt"] {
+        let refused = store.rewrap("verify", &[typo]).expect(1);
+        assert!(refused.stdout.contains("not verified"), "{refused}");
+    }
+    store
+        .rewrap("run", &["--yes", VOUCH, "--from-key=nwe"])
+        .expect(64);
+}
+
+#[test]
+fn a_key_that_somebody_elses_values_name_is_not_called_unneeded() {
+    let mut dice = Dice::new();
+    let store = Store::start(&[AesGcm("new"), AesCbc("old"), Identity]);
+    store.fill(3, AesGcm("new"), &mut dice);
+    let unneeded = "no stored object needs aescbc old";
+    let verified = store.rewrap("verify", &[]).expect(0);
+    assert!(verified.stdout.contains(unneeded), "{verified}");
+    let path = "/registry/metrics.example.com/samples/default/a";
+    let value = seal(AesCbc("old"), path, b"of an aggregated server", &mut dice);
+    store.etcd.put(path, &value);
+    let verified = store.rewrap("verify", &[]).expect(0);
+    assert!(!verified.stdout.contains(unneeded), "{verified}");
+}
+
 /// A plugin's site and a store whose Secrets are to come under it.
 fn on_kms(secrets: usize) -> (Site, Store) {
     let site = Site::with_key();

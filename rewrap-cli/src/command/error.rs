@@ -8,6 +8,7 @@ use crate::{
     area::AreaError,
     config::encryption::ConfigErrors,
     keys::{KeyChange, WriteDekError},
+    kms::KmsError,
     rewrap::{CanaryError, RunError},
     session::SessionError,
     store::StoreError,
@@ -74,6 +75,9 @@ pub enum CommandError {
     /// No object of this name.
     #[error("{0} does not exist in etcd")]
     NotFound(String),
+    /// A key nobody knows.
+    #[error("no key or KMS provider is named {0:?}, in the configuration or in etcd")]
+    UnknownKey(String),
     /// A resource nobody knows.
     #[error(
         "{0:?} is no resource that is known to be stored; write it as `secrets` or \
@@ -110,7 +114,7 @@ impl CommandError {
             Self::Io(_) | Self::NotFound(_) => Exit::Runtime,
             Self::Session(error) => of_session(error),
             Self::Survey(error) => of_survey(error),
-            Self::NoCredentials | Self::UnknownResource(_) => Exit::Usage,
+            Self::NoCredentials | Self::UnknownKey(_) | Self::UnknownResource(_) => Exit::Usage,
             Self::Unreadable { .. } => Exit::Findings,
         }
     }
@@ -158,12 +162,17 @@ fn of_run(error: &RunError) -> Exit {
         RunError::Area(error) => of_area(error),
         RunError::Store(error) => of_store(error),
         RunError::WriteDek(WriteDekError::Random(_)) => Exit::Runtime,
+        RunError::WriteDek(WriteDekError::Kms {
+            source: KmsError::KeyIdChanged { .. },
+            ..
+        }) => Exit::Gate,
         RunError::WriteDek(_) => Exit::Unreachable,
     }
 }
 
 fn of_store(error: &StoreError) -> Exit {
     match error.exit_code() {
+        3 => Exit::Refused,
         4 => Exit::Unreachable,
         5 => Exit::Gate,
         _ => Exit::Runtime,

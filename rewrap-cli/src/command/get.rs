@@ -11,8 +11,9 @@ use crate::{
     cli::{GetArgs, Output},
     report,
     session::Session,
-    stored::{GroupResource, Opened},
-    survey::{key_ref, object_state},
+    store::Record,
+    stored::{GroupResource, Opened, Rule},
+    survey::{guess, key_ref, object_state},
 };
 
 /// What is known of one stored object: `kind: StoredObject`.
@@ -78,7 +79,10 @@ pub(super) async fn get(args: GetArgs) -> Result<Exit, CommandError> {
             shown.state = object_state(opened.state);
             shown.object_bytes = Some(opened.plaintext.expose().len());
         }
-        Err(error) => shown.error = Some(Chain(&error).to_string()),
+        Err(error) => {
+            shown.error = Some(Chain(&error).to_string());
+            shown.written_with = Some(written_with(&session, &rule, &record));
+        }
     }
     let readable = shown.error.is_none();
     report::print(args.output, &shown, table).map_err(CommandError::Io)?;
@@ -86,6 +90,15 @@ pub(super) async fn get(args: GetArgs) -> Result<Exit, CommandError> {
         eprintln!("next: --reveal prints the object itself, secrets included");
     }
     Ok(if readable { Exit::Done } else { Exit::Findings })
+}
+
+/// Who seems to have written a value that does not open.
+fn written_with(session: &Session, rule: &Rule, record: &Record) -> KeyRef {
+    rule.classify(&record.value, session.keys.current())
+        .map_or_else(
+            |_| guess(&record.value),
+            |class| key_ref(&class.written_with),
+        )
 }
 
 /// The object as it is stored: JSON, or protobuf behind `k8s\0`.

@@ -9,9 +9,10 @@ use std::{
 use kms_proto::inventory::{Inventory, RewrapReport};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{CommandError, Exit, plan::to_rewrite, status};
+use super::{CommandError, Exit, plan::to_rewrite, status, verify::keys_of};
 use crate::{
     apiserver::{Apiserver, Credentials},
+    chain::Chain,
     cli::{Output, ProofArgs, RunArgs},
     keys::KeyChange,
     pace::{Pace, Stop},
@@ -43,6 +44,7 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, CommandError> {
     let inventory = survey(&mut session, &options.scope, Depth::Opened).await?;
     state.first_look(&inventory);
     refuse_unusable_targets(&session, &inventory)?;
+    refuse_unknown_key(&args, &session, &inventory)?;
     let work = inventory
         .resources
         .iter()
@@ -118,6 +120,28 @@ fn refuse_unusable_targets(session: &Session, inventory: &Inventory) -> Result<(
         }
     }
     Ok(())
+}
+
+/// A mistyped key would look like nothing to do.
+fn refuse_unknown_key(
+    args: &RunArgs,
+    session: &Session,
+    inventory: &Inventory,
+) -> Result<(), CommandError> {
+    let Some(from) = &args.from_key else {
+        return Ok(());
+    };
+    let stored = inventory
+        .resources
+        .iter()
+        .flat_map(|resource| &resource.written_with)
+        .any(|written| written.key.key == *from);
+    let configured = keys_of(session).iter().any(|key| key.key == *from);
+    if stored || configured {
+        Ok(())
+    } else {
+        Err(CommandError::UnknownKey(from.clone()))
+    }
 }
 
 fn confirm(args: &RunArgs, work: u64) -> Result<(), CommandError> {
@@ -201,10 +225,11 @@ impl Writing<'_> {
             }
         };
         // Also after a failure: the next run should not have to wait for the lock to run out.
-        let released = lock.release().await;
-        let end = ended?;
-        released?;
-        Ok(end)
+        // What is written is written; a lock that stays behind ends with its lease.
+        if let Err(error) = lock.release().await {
+            eprintln!("warning: the lock is left to its lease: {}", Chain(&error));
+        }
+        ended
     }
 
     /// Canary, passes, proof; again until the proof holds or nothing moves any more.
@@ -215,13 +240,23 @@ impl Writing<'_> {
         work: u64,
     ) -> Result<PassEnd, CommandError> {
         self.canary(apiservers).await?;
+        // A run over the objects of one key does not answer for those of another.
+        let answers_for = |left: u64| {
+            if self.options.from_key.is_some() {
+                0
+            } else {
+                left
+            }
+        };
+        self.state.set_left(answers_for(work));
         for _ in 0..MAX_PASSES {
             let before = self.state.rewrapped();
             let end = match self.pass(work).await {
                 Err(RunError::KeyChange(KeyChange::Rotated { to, .. })) if follow => {
                     eprintln!("the KMS provider rotated; going on under key id {to}");
-                    self.state.forget_write_deks().await;
                     self.session.refresh_keys().await;
+                    // Nobody has shown yet that every apiserver reads what is under the new key.
+                    self.canary(apiservers).await?;
                     continue;
                 }
                 end => end?,
@@ -231,11 +266,12 @@ impl Writing<'_> {
             }
             let proof = survey(self.session, &self.options.scope, Depth::Opened).await?;
             self.state.count_pass();
-            let left: u64 = proof
+            let left = proof
                 .resources
                 .iter()
                 .map(|resource| to_rewrite(resource).0)
                 .sum();
+            self.state.set_left(answers_for(left));
             if left == 0 || self.state.rewrapped() == before {
                 break;
             }
@@ -268,6 +304,7 @@ fn exit(end: PassEnd, report: &RewrapReport) -> Exit {
     match end {
         PassEnd::Stopped => Exit::Interrupted,
         _ if report.failed > 0 => Exit::Partly,
+        PassEnd::Finished if report.left > 0 => Exit::Partly,
         _ => Exit::Done,
     }
 }
@@ -276,8 +313,8 @@ fn next_command(end: PassEnd, report: &RewrapReport) -> &'static str {
     match end {
         PassEnd::Stopped => "next: the same command again goes on where this run ended\n",
         PassEnd::Limit => "next: the same command again rewrites the next portion\n",
-        PassEnd::Finished if report.failed > 0 => {
-            "next: `rewrap status` shows what failed and under which key it is stored\n"
+        PassEnd::Finished if report.failed > 0 || report.left > 0 => {
+            "next: mend what is listed as failed, then the same command again\n"
         }
         PassEnd::Finished => "next: `rewrap verify` proves it at one revision\n",
     }

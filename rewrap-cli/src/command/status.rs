@@ -34,10 +34,11 @@ pub(super) async fn status(args: StatusArgs) -> Result<Exit, CommandError> {
 
 /// Whether anything is not as kube-apiserver would write it now.
 pub(super) fn has_findings(inventory: &Inventory) -> bool {
-    inventory
-        .resources
-        .iter()
-        .any(|resource| resource.current != resource.total)
+    !inventory.unreadable.is_empty()
+        || inventory
+            .resources
+            .iter()
+            .any(|resource| resource.current != resource.total)
 }
 
 /// What protects values cannot be said without the plugin that can unwrap them.

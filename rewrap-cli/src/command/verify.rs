@@ -24,7 +24,7 @@ pub(super) async fn verify(args: VerifyArgs) -> Result<Exit, CommandError> {
     let table = |inventory: &Inventory| {
         let mut text = report::inventory_table(inventory);
         text.push_str(&verdict(inventory));
-        if scope.is_everything() {
+        if scope.is_everything() && is_clean(inventory) {
             for key in &unneeded {
                 text.push_str(&format!(
                     "no stored object needs {} {}\n",
@@ -35,7 +35,7 @@ pub(super) async fn verify(args: VerifyArgs) -> Result<Exit, CommandError> {
         text
     };
     report::print(args.output, &inventory, table).map_err(CommandError::Io)?;
-    let clean = !status::has_findings(&inventory);
+    let clean = is_clean(&inventory);
     if args.output == Output::Table && clean && !unneeded.is_empty() && scope.is_everything() {
         eprintln!(
             "next: keep what is not needed readable until etcd has compacted everything before\n\
@@ -51,6 +51,16 @@ pub(super) async fn verify(args: VerifyArgs) -> Result<Exit, CommandError> {
     Ok(if clean { Exit::Done } else { Exit::Findings })
 }
 
+/// Something was looked at, and nothing of it is left to rewrite. A mistyped scope must not look
+/// clean.
+fn is_clean(inventory: &Inventory) -> bool {
+    let looked_at = inventory
+        .resources
+        .iter()
+        .any(|resource| resource.total > 0);
+    looked_at && !status::has_findings(inventory)
+}
+
 fn verdict(inventory: &Inventory) -> String {
     let revisions: Vec<_> = inventory
         .stores
@@ -58,7 +68,13 @@ fn verdict(inventory: &Inventory) -> String {
         .map(|store| store.revision.to_string())
         .collect();
     let revisions = revisions.join(", ");
-    if status::has_findings(inventory) {
+    if inventory
+        .resources
+        .iter()
+        .all(|resource| resource.total == 0)
+    {
+        "not verified: nothing is stored in this scope\n".to_owned()
+    } else if status::has_findings(inventory) {
         format!("not verified: at revision {revisions} something is left to rewrite\n")
     } else {
         format!("verified: at revision {revisions} every object opens under its current key\n")
@@ -68,11 +84,14 @@ fn verdict(inventory: &Inventory) -> String {
 /// Keys and KMS providers of the configuration that no stored object was written with and that
 /// nothing is written with now.
 fn unneeded(session: &Session, inventory: &Inventory) -> BTreeSet<KeyRef> {
-    let rules = session.config.entries().iter().map(|entry| &entry.rule);
-    let mut unneeded: BTreeSet<_> = rules
-        .flat_map(|rule| rule.providers())
-        .flat_map(keys_of)
-        .collect();
+    let mut unneeded = keys_of(session);
+    for key in inventory
+        .unowned
+        .iter()
+        .flat_map(|unowned| &unowned.written_with)
+    {
+        unneeded.remove(key);
+    }
     for resource in &inventory.resources {
         unneeded.remove(&resource.writes_with);
         for written in &resource.written_with {
@@ -82,8 +101,17 @@ fn unneeded(session: &Session, inventory: &Inventory) -> BTreeSet<KeyRef> {
     unneeded
 }
 
+/// Every key and KMS provider of the configuration.
+pub(super) fn keys_of(session: &Session) -> BTreeSet<KeyRef> {
+    let rules = session.config.entries().iter().map(|entry| &entry.rule);
+    rules
+        .flat_map(|rule| rule.providers())
+        .flat_map(keys_of_provider)
+        .collect()
+}
+
 /// What a provider can be asked to open values with; plain text needs nothing.
-fn keys_of(provider: &Provider) -> Vec<KeyRef> {
+fn keys_of_provider(provider: &Provider) -> Vec<KeyRef> {
     let key = |name: &str| KeyRef {
         provider: provider.kind().to_string(),
         key: name.to_owned(),

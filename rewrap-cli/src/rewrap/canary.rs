@@ -1,9 +1,6 @@
-//! The canary: one object per write key is rewritten first and read back through every apiserver.
-//! If one cannot read it, the old value is put back before anybody else misses it for long.
-
-use std::collections::BTreeSet;
-
-use kms_proto::inventory::KeyRef;
+//! The canary: of every resource one object is rewritten first and read back through every
+//! apiserver. If one cannot read it, the old value is put back before anybody else misses it for
+//! long.
 
 use super::{
     Rewrap, RunError,
@@ -12,47 +9,46 @@ use super::{
 use crate::{
     apiserver::{Apiserver, ApiserverError},
     area::{Area, Content},
+    chain::Chain,
     scan::Scan,
-    store::{Put, Record},
-    stored::{Rule, object::Identity},
-    survey::writes_with,
+    store::{Put, Record, StoreError},
+    stored::{GroupResource, Rule, object::Identity},
 };
 
+/// Objects of one resource that are tried before its proof is given up: others may be changing
+/// them all the time.
+const TRIES: u32 = 20;
+
 impl Rewrap<'_> {
-    /// Proves that every apiserver reads what this run will write. Counts what it rewrites.
+    /// Proves that every apiserver reads what this run will write, one object of every resource
+    /// that has something to write: an apiserver may know the key and yet not use it for all of
+    /// them. Counts what it rewrites.
     ///
     /// # Errors
-    /// An apiserver that cannot read the canary (the old value is back then), or what would end a
+    /// An apiserver that cannot read a canary (the old value is back then), or what would end a
     /// run as well.
     pub async fn canary(&self, apiservers: &[Apiserver]) -> Result<(), CanaryError> {
-        let mut proved: BTreeSet<KeyRef> = BTreeSet::new();
         for area in self.areas.iter() {
-            let (Content::Objects { rule, resource }, Some(path)) =
+            if let (Content::Objects { rule, resource }, Some(path)) =
                 (&area.content, self.options.scope.path(area))
-            else {
-                continue;
-            };
-            if !proved.contains(&writes_with(rule))
-                && self
-                    .canary_in(area, rule, &resource.resource, &path, apiservers)
-                    .await?
             {
-                proved.insert(writes_with(rule));
+                self.canary_in(area, rule, resource, &path, apiservers)
+                    .await?;
             }
         }
         Ok(())
     }
 
-    /// Tries the stale objects of one area until one was written and read back. Says whether there
-    /// was one.
+    /// Tries the stale objects of one resource until one was written and read back.
     async fn canary_in(
         &self,
         area: &Area,
         rule: &Rule,
-        plural: &str,
+        resource: &GroupResource,
         path: &str,
         apiservers: &[Apiserver],
-    ) -> Result<bool, CanaryError> {
+    ) -> Result<(), CanaryError> {
+        let mut tried = 0;
         let mut scan = Scan::new(&self.session.stores[area.store].store, path);
         while let Some(records) = scan.next().await.map_err(RunError::from)? {
             for record in records {
@@ -64,21 +60,45 @@ impl Rewrap<'_> {
                 let Verdict::Replace(stale) = self.judge(area, &record, outcome, 0) else {
                     continue;
                 };
+                if tried == TRIES {
+                    return Err(CanaryError::NoProof(resource.to_string()));
+                }
+                tried += 1;
+                let url = rest_path(&stale.identity, &resource.resource);
+                if !served(apiservers, &url)
+                    .await
+                    .map_err(|source| CanaryError::Before {
+                        object: String::from_utf8_lossy(&record.key).into_owned(),
+                        source,
+                    })?
+                {
+                    continue;
+                }
+                if !self.begin() {
+                    return Ok(());
+                }
                 let Some(revision) = self.write_canary(area, rule, &record, &stale).await? else {
                     continue;
                 };
-                let url = rest_path(&stale.identity, plural);
-                if let Err(error) = read_back(apiservers, &url, revision).await {
-                    return Err(self.put_back(area, record, revision, error).await?);
+                match read_back(apiservers, &url, revision).await {
+                    Ok(proved) => {
+                        self.state.add(Fate::Rewrapped { conflicts: 0 });
+                        if proved {
+                            return Ok(());
+                        }
+                    }
+                    Err(error) => return Err(self.put_back(area, record, revision, error).await),
                 }
-                self.state.add(Fate::Rewrapped { conflicts: 0 });
-                return Ok(true);
             }
         }
-        Ok(false)
+        match tried {
+            0 => Ok(()),
+            _ => Err(CanaryError::NoProof(resource.to_string())),
+        }
     }
 
-    /// The revision of the new value; nothing where another writer was first.
+    /// The revision of the new value; nothing where this object does not do as a canary: another
+    /// writer was first, it does not fit into a request, its lease has ended.
     async fn write_canary(
         &self,
         area: &Area,
@@ -93,11 +113,13 @@ impl Rewrap<'_> {
         let store = &self.session.stores[area.store].store;
         let put = store
             .compare_and_put(&record.key, record.mod_revision, value.into(), record.lease)
-            .await?;
-        Ok(match put {
-            Put::Done { revision } => Some(revision),
-            Put::Lost(_) => None,
-        })
+            .await;
+        match put {
+            Ok(Put::Done { revision }) => Ok(Some(revision)),
+            Ok(Put::Lost(_))
+            | Err(StoreError::LeaseNotFound { .. } | StoreError::TooLarge { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Puts the old value back where nobody wrote since; gives the error to end with.
@@ -107,18 +129,36 @@ impl Rewrap<'_> {
         record: Record,
         revision: i64,
         source: ApiserverError,
-    ) -> Result<CanaryError, RunError> {
+    ) -> CanaryError {
         let Record {
             key, value, lease, ..
         } = record;
         let store = &self.session.stores[area.store].store;
-        let put = store.compare_and_put(&key, revision, value, lease).await?;
+        let put = store.compare_and_put(&key, revision, value, lease).await;
         let object = String::from_utf8_lossy(&key).into_owned();
-        Ok(match put {
-            Put::Done { .. } => CanaryError::PutBack { object, source },
-            Put::Lost(_) => CanaryError::Overwritten { object, source },
-        })
+        match put {
+            Ok(Put::Done { .. }) => CanaryError::PutBack { object, source },
+            Ok(Put::Lost(_)) => CanaryError::Overwritten { object, source },
+            Err(put) => CanaryError::NotPutBack {
+                object,
+                source,
+                put: Chain(&put).to_string(),
+            },
+        }
     }
+}
+
+/// Whether every apiserver serves the object as it is now: asked before anything is written, so
+/// that a wrong token or a version that is not served any more costs nothing.
+async fn served(apiservers: &[Apiserver], path: &str) -> Result<bool, ApiserverError> {
+    for apiserver in apiservers {
+        match apiserver.resource_version(path).await {
+            Ok(_) => {}
+            Err(error) if error.is_not_found() => return Ok(false),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(true)
 }
 
 /// Where an apiserver serves the object, in the version it is stored in.
@@ -140,27 +180,66 @@ fn rest_path(identity: &Identity, plural: &str) -> String {
     }
 }
 
-/// Every apiserver must see our write, or a later one of somebody else.
+/// Whether every apiserver saw our very write. A later one of somebody else proves nothing; an
+/// older one means another etcd.
 async fn read_back(
     apiservers: &[Apiserver],
     path: &str,
     revision: i64,
-) -> Result<(), ApiserverError> {
+) -> Result<bool, ApiserverError> {
+    let mut proved = true;
     for apiserver in apiservers {
-        let seen = apiserver.resource_version(path).await?;
-        if !seen.parse::<i64>().is_ok_and(|seen| seen >= revision) {
+        let seen = match apiserver.resource_version(path).await {
+            Ok(seen) => seen.parse().unwrap_or(0),
+            // Deleted since.
+            Err(error) if error.is_not_found() => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        if seen < revision {
             return Err(ApiserverError::OtherStore {
                 url: apiserver.url().to_owned(),
             });
         }
+        proved &= seen == revision;
     }
-    Ok(())
+    Ok(proved)
 }
 
 /// Why the canary ended the run.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CanaryError {
+    /// An apiserver cannot read the object as it was before this run.
+    #[error(
+        "an apiserver cannot read {object} even before this run writes it; nothing was written to it"
+    )]
+    Before {
+        /// The etcd key.
+        object: String,
+        /// What the apiserver said.
+        source: ApiserverError,
+    },
+    /// No object of a resource could be read back.
+    #[error(
+        "no object of {0} could be read back as it was written: they change all the time, or no \
+         apiserver serves them in the version they are stored in; run again, or leave them out with \
+         --exclude {0}"
+    )]
+    NoProof(String),
+    /// An apiserver cannot read the new value, and the old one could not be put back.
+    #[error(
+        "an apiserver cannot read the canary {object}, and its old value could not be put back \
+         ({put}); give every apiserver this EncryptionConfiguration, or update the object through \
+         one that has it not"
+    )]
+    NotPutBack {
+        /// The etcd key.
+        object: String,
+        /// What the apiserver said.
+        source: ApiserverError,
+        /// What etcd said.
+        put: String,
+    },
     /// An apiserver cannot read the new value, and somebody else has written the object since.
     #[error(
         "an apiserver cannot read the canary {object}, which another writer has replaced since"
@@ -173,8 +252,8 @@ pub enum CanaryError {
     },
     /// An apiserver cannot read the new value; the old one is back.
     #[error(
-        "an apiserver cannot read the canary {object}; its old value is back and nothing else was \
-         written; give every apiserver this EncryptionConfiguration and let it reload"
+        "an apiserver cannot read the canary {object}; its old value is back; give every apiserver \
+         this EncryptionConfiguration and let it reload"
     )]
     PutBack {
         /// The etcd key.

@@ -5,8 +5,7 @@ use crate::{
     area::{Area, Content},
     store::{Put, Record, StoreError},
     stored::{
-        Location, NotAnObject, ObjectKey, OpenError, Opened, Plaintext, Rule, SealError, State,
-        WriteDek,
+        NotAnObject, OpenError, Opened, Plaintext, Rule, SealError, State, WriteDek,
         object::{self, Identity},
     },
 };
@@ -142,15 +141,20 @@ impl Rewrap<'_> {
                 error,
             })
         };
-        let Some(key) = self.object_key(area, record) else {
+        let Content::Objects { resource, .. } = &area.content else {
+            return failed(ObjectError::OddKey);
+        };
+        let Some(key) = self.areas.object_key(&record.key, resource) else {
             return failed(ObjectError::OddKey);
         };
         let opened = match outcome {
             Ok(opened) => opened,
             Err(error) => return failed(ObjectError::Open(error)),
         };
-        if matches!(opened.state, State::Current) {
-            return Verdict::Skip(Fate::AlreadyCurrent { conflicts });
+        match opened.state {
+            State::Current => return Verdict::Skip(Fate::AlreadyCurrent { conflicts }),
+            State::Unknowable => return failed(ObjectError::Unknowable),
+            State::Plaintext | State::Stale(_) => {}
         }
         if let Some(from) = &self.options.from_key
             && opened.written_with.key.as_deref() != Some(from)
@@ -163,20 +167,6 @@ impl Rewrap<'_> {
                 identity,
             }),
             Err(error) => failed(ObjectError::NotAnObject(error)),
-        }
-    }
-
-    /// The object that the etcd key names; nothing where the key is none of the area's resource.
-    fn object_key(&self, area: &Area, record: &Record) -> Option<ObjectKey> {
-        let Content::Objects { resource, .. } = &area.content else {
-            return None;
-        };
-        match self.areas.locate(&record.key) {
-            Location::Object {
-                resource: found,
-                key,
-            } if found == *resource => Some(key),
-            _ => None,
         }
     }
 }
@@ -220,6 +210,12 @@ pub enum ObjectError {
     /// The sealed value does not open again.
     #[error("what was encrypted does not open again, so nothing was written; this is a bug")]
     SelfCheck,
+    /// Nobody can say whether it is stale, so it is left as it is.
+    #[error(
+        "nothing tells whether it is under the current key: KMS v1 stores no key id, or the KMS \
+         provider does not say its own"
+    )]
+    Unknowable,
     /// etcd refuses this one value.
     #[error(transparent)]
     Store(StoreError),

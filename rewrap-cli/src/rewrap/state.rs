@@ -43,6 +43,7 @@ impl RunState {
             passes: 0,
             elapsed_seconds: 0.0,
             objects_per_second: 0.0,
+            left: 0,
             assumed_converged,
             failures: Vec::new(),
         };
@@ -87,6 +88,12 @@ impl RunState {
     /// Objects written so far.
     pub fn rewrapped(&self) -> u64 {
         self.report.borrow().rewrapped
+    }
+
+    /// What the newest look at the store found still to be rewritten. A run that was told to leave
+    /// some of it does not answer for it.
+    pub fn set_left(&self, left: u64) {
+        self.report.borrow_mut().left = left;
     }
 
     /// The store is read through once more.
@@ -135,18 +142,20 @@ impl RunState {
         self.begun.get()
     }
 
-    /// After a rotation new values need a DEK source under the new key.
-    pub async fn forget_write_deks(&self) {
-        self.write_deks.lock().await.clear();
-    }
-
+    /// The DEK source to write with: the one made before, as long as it is of the current key.
     pub(super) async fn write_dek(
         &self,
         provider: &KmsName,
         keys: &Keys,
     ) -> Result<Arc<WriteDek>, WriteDekError> {
         let mut deks = self.write_deks.lock().await;
-        if let Some(dek) = deks.get(provider) {
+        let current = keys.current().get(provider);
+        let fits = |dek: &&Arc<WriteDek>| {
+            current.is_some_and(|current| {
+                *dek.key_id() == current.key_id && dek.kind() == current.dek_type
+            })
+        };
+        if let Some(dek) = deks.get(provider).filter(fits) {
             return Ok(Arc::clone(dek));
         }
         let dek = Arc::new(keys.fresh(provider).await?);

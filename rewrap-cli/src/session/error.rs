@@ -49,6 +49,10 @@ pub enum SessionError {
     /// `--etcd-servers-overrides` is malformed.
     #[error("--etcd-servers-overrides {0:?} is not of the form group/resource#url;url")]
     Override(String),
+    /// kube-apiserver accepts a KMS v1 provider of the same name as another, but nobody can then
+    /// say which plugin a value belongs to.
+    #[error("two KMS providers are named {0:?}; give each a name of its own")]
+    SameKmsName(String),
     /// etcd.
     #[error(transparent)]
     Store(#[from] StoreError),

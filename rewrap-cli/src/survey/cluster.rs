@@ -1,10 +1,18 @@
 //! What a cluster and its stores call themselves.
 
+use std::collections::BTreeSet;
+
+use kms_proto::inventory::KeyRef;
+
+use super::document::guess;
 use crate::{
     session::Session,
     store::{RangeOptions, Store, StoreError},
     stored::{GroupResource, ObjectKey, identify},
 };
+
+/// Keys of one page: what is left alone is small.
+const PAGE: i64 = 500;
 
 impl Session {
     /// The UID of kube-system; nothing where it does not open, which the inventory shows anyway.
@@ -30,13 +38,25 @@ impl Session {
     }
 }
 
-/// Keys that begin with a path.
-pub(super) async fn count(store: &Store, path: &[u8]) -> Result<u64, StoreError> {
-    let options = RangeOptions {
-        count_only: true,
+/// What is under a path that is left alone: how many keys, and which keys their values name.
+pub(super) async fn seen(store: &Store, path: &[u8]) -> Result<(u64, Vec<KeyRef>), StoreError> {
+    let mut objects = 0;
+    let mut keys = BTreeSet::new();
+    let mut next = RangeOptions {
+        limit: PAGE,
         ..RangeOptions::prefix(path)
     };
-    Ok(store.range(options).await?.count.unsigned_abs())
+    loop {
+        let page = store.range(next.clone()).await?;
+        objects += page.records.len() as u64;
+        keys.extend(page.records.iter().map(|record| guess(&record.value)));
+        match page.records.last() {
+            Some(last) if page.more => next.key = [&last.key[..], b"\0"].concat(),
+            _ => break,
+        }
+    }
+    keys.retain(|key| key.provider != "identity");
+    Ok((objects, keys.into_iter().collect()))
 }
 
 /// etcd's own id of the cluster, in hexadecimal; kine has none.

@@ -40,7 +40,7 @@ pub fn writes_with(rule: &Rule) -> KeyRef {
 }
 
 /// Who seems to have written a value that no provider of the rule matches.
-pub(super) fn guess(value: &[u8]) -> KeyRef {
+pub fn guess(value: &[u8]) -> KeyRef {
     let (provider, key) = match Prefix::guess(value) {
         Prefix::AesCbc(key) => ("aescbc", key),
         Prefix::AesGcm(key) => ("aesgcm", key),
