@@ -17,7 +17,7 @@ use hyper_util::{
 };
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore, pki_types::pem::PemObject as _};
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 use zeroize::Zeroizing;
 
 pub use kubeconfig::KubeconfigError;
@@ -140,6 +140,27 @@ impl Apiserver {
     /// # Errors
     /// Whatever kept the apiserver from reading it, in its own words where it has any.
     pub async fn resource_version(&self, path: &str) -> Result<String, ApiserverError> {
+        let object: AnyObject = self.get(path).await?;
+        Ok(object.metadata.resource_version)
+    }
+
+    /// The versions in which this apiserver serves an API group, such as `apps/v1`; none where it
+    /// does not serve the group.
+    ///
+    /// # Errors
+    /// Whatever kept the apiserver from answering.
+    pub async fn group_versions(&self, group: &str) -> Result<Vec<String>, ApiserverError> {
+        match self.get::<ApiGroup>(&format!("/apis/{group}")).await {
+            Ok(ApiGroup { versions }) => Ok(versions
+                .into_iter()
+                .map(|version| version.group_version)
+                .collect()),
+            Err(error) if error.is_not_found() => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ApiserverError> {
         let uri: Uri = format!("{}{path}", self.url)
             .parse()
             .map_err(|_| ApiserverError::Url(self.url.clone()))?;
@@ -150,20 +171,17 @@ impl Apiserver {
         let request = request
             .body(Empty::new())
             .map_err(|_| ApiserverError::Url(self.url.clone()))?;
+        let unreachable = |source| ApiserverError::Unreachable {
+            url: self.url.clone(),
+            source,
+        };
         let answer = async {
-            let response = self.client.request(request).await.map_err(|source| {
-                ApiserverError::Unreachable {
-                    url: self.url.clone(),
-                    source: source.into(),
-                }
-            })?;
+            let response = self.client.request(request).await;
+            let response = response.map_err(|source| unreachable(source.into()))?;
             let status = response.status();
             let body = Limited::new(response.into_body(), MAX_BODY).collect().await;
-            let body = body.map_err(|source| ApiserverError::Unreachable {
-                url: self.url.clone(),
-                source,
-            })?;
-            Ok::<_, ApiserverError>((status, Zeroizing::new(body.to_bytes().to_vec())))
+            let body = body.map_err(unreachable)?.to_bytes();
+            Ok::<_, ApiserverError>((status, Zeroizing::new(body.to_vec())))
         };
         let (status, body) = tokio::time::timeout(TIMEOUT, answer)
             .await
@@ -171,7 +189,11 @@ impl Apiserver {
         self.judge(status, &body)
     }
 
-    fn judge(&self, status: StatusCode, body: &[u8]) -> Result<String, ApiserverError> {
+    fn judge<T: DeserializeOwned>(
+        &self,
+        status: StatusCode,
+        body: &[u8],
+    ) -> Result<T, ApiserverError> {
         let refused = |message: String| ApiserverError::Refused {
             url: self.url.clone(),
             status: status.as_u16(),
@@ -184,9 +206,8 @@ impl Apiserver {
                 message.unwrap_or_else(|_| "without a reason".to_owned()),
             ));
         }
-        serde_json::from_slice::<AnyObject>(body)
-            .map(|object| object.metadata.resource_version)
-            .map_err(|_| refused("with something that is no Kubernetes object".to_owned()))
+        serde_json::from_slice(body)
+            .map_err(|_| refused("with something that is not what was asked for".to_owned()))
     }
 }
 
@@ -208,6 +229,17 @@ impl fmt::Debug for Apiserver {
 #[derive(Deserialize)]
 struct StatusMessage {
     message: String,
+}
+
+#[derive(Deserialize)]
+struct ApiGroup {
+    versions: Vec<GroupVersion>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct GroupVersion {
+    group_version: String,
 }
 
 #[derive(Deserialize)]

@@ -1,12 +1,14 @@
 //! An apiserver that is behind must not lose sight of its objects.
 
+use serde_json::json;
+
 use super::{churn::secret, cluster::Cluster, ledger::Ledger};
 use crate::support::{
     apiserver::Apiserver,
     dice::Dice,
     encryption::{
         self,
-        Provider::{AesCbc, AesGcm},
+        Provider::{AesCbc, AesGcm, Identity},
     },
 };
 
@@ -45,4 +47,45 @@ fn an_apiserver_that_lacks_the_new_key_stops_the_run() {
     cluster.rewrap("verify", &[]).expect(0);
     secrets.read_back(&cluster.kube());
     secrets.read_back(&behind.client());
+}
+
+#[test]
+#[ignore = "needs kube-apiserver: make conformance"]
+fn an_apiserver_that_encrypts_fewer_resources_stops_the_run() {
+    let mut cluster = Cluster::start();
+    cluster.write_encryption(&["secrets"], &[AesCbc("old")]);
+    cluster.restart();
+    let mut secrets = Ledger::new("/api/v1/namespaces/default/secrets");
+    secrets
+        .create(&cluster.kube(), &secret("only", &mut Dice::new()))
+        .unwrap();
+    let mut config_maps = Ledger::new("/api/v1/namespaces/default/configmaps");
+    for number in 0..5 {
+        let metadata = json!({"name": format!("map-{number}")});
+        let object = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata});
+        config_maps.create(&cluster.kube(), &object).unwrap();
+    }
+
+    // It has the new key, and reads with it: but Secrets only.
+    let folder = tempfile::tempdir().unwrap();
+    let fewer = folder.path().join("fewer.yaml");
+    encryption::write(&fewer, &["secrets"], &[AesGcm("new"), AesCbc("old")]);
+    let behind = Apiserver::start(&cluster.etcd.endpoint(), Some(&fewer), &[]);
+    cluster.write_encryption(
+        &["secrets", "configmaps"],
+        &[AesGcm("new"), AesCbc("old"), Identity],
+    );
+    cluster.wait_for_reload();
+
+    let stored = cluster.etcd.list("/registry/configmaps/");
+    let refused = cluster.rewrap_run(&[&behind]).expect(5);
+    assert!(refused.stderr.contains("configmaps"), "{refused}");
+    assert!(
+        cluster.etcd.list("/registry/configmaps/") == stored,
+        "the old value is not back"
+    );
+    for kube in [cluster.kube(), behind.client()] {
+        secrets.read_back(&kube);
+        config_maps.read_back(&kube);
+    }
 }

@@ -64,16 +64,14 @@ impl Rewrap<'_> {
                     return Err(CanaryError::NoProof(resource.to_string()));
                 }
                 tried += 1;
-                let url = rest_path(&stale.identity, &resource.resource);
-                if !served(apiservers, &url)
-                    .await
-                    .map_err(|source| CanaryError::Before {
-                        object: String::from_utf8_lossy(&record.key).into_owned(),
-                        source,
-                    })?
-                {
+                let served = served(apiservers, &stale.identity, resource).await;
+                let Some(url) = served.map_err(|source| CanaryError::Before {
+                    object: String::from_utf8_lossy(&record.key).into_owned(),
+                    source,
+                })?
+                else {
                     continue;
-                }
+                };
                 if !self.begin() {
                     return Ok(());
                 }
@@ -148,9 +146,31 @@ impl Rewrap<'_> {
     }
 }
 
-/// Whether every apiserver serves the object as it is now: asked before anything is written, so
-/// that a wrong token or a version that is not served any more costs nothing.
-async fn served(apiservers: &[Apiserver], path: &str) -> Result<bool, ApiserverError> {
+/// Where every apiserver serves the object as it is now: asked before anything is written, so that
+/// a wrong token or a deleted object costs nothing. Objects are stored in versions that are served
+/// no more (CustomResourceDefinitions in v1beta1), so all versions of the group are tried.
+async fn served(
+    apiservers: &[Apiserver],
+    identity: &Identity,
+    resource: &GroupResource,
+) -> Result<Option<String>, ApiserverError> {
+    let Some(first) = apiservers.first() else {
+        return Ok(None);
+    };
+    let mut versions = vec![identity.api_version.to_string()];
+    if !resource.group.is_empty() {
+        versions.extend(first.group_versions(&resource.group).await?);
+    }
+    for version in versions {
+        let path = rest_path(identity, &version, &resource.resource);
+        if all_serve(apiservers, &path).await? {
+            return Ok(Some(path));
+        }
+    }
+    Ok(None)
+}
+
+async fn all_serve(apiservers: &[Apiserver], path: &str) -> Result<bool, ApiserverError> {
     for apiserver in apiservers {
         match apiserver.resource_version(path).await {
             Ok(_) => {}
@@ -161,13 +181,10 @@ async fn served(apiservers: &[Apiserver], path: &str) -> Result<bool, ApiserverE
     Ok(true)
 }
 
-/// Where an apiserver serves the object, in the version it is stored in.
-fn rest_path(identity: &Identity, plural: &str) -> String {
+/// Where an apiserver serves an object in a version.
+fn rest_path(identity: &Identity, api_version: &str, plural: &str) -> String {
     let Identity {
-        api_version,
-        namespace,
-        name,
-        ..
+        namespace, name, ..
     } = identity;
     let root = if api_version.contains('/') {
         "apis"
@@ -272,20 +289,20 @@ mod tests {
 
     #[test]
     fn objects_are_served_under_their_group_and_version() {
-        let identity = |api_version: &str, namespace: Option<&str>| Identity {
-            api_version: api_version.into(),
+        let identity = |namespace: Option<&str>| Identity {
+            api_version: "v1".into(),
             kind: "K".into(),
             namespace: namespace.map(Box::from),
             name: "n".into(),
             uid: None,
         };
         assert_eq!(
-            rest_path(&identity("v1", Some("a")), "secrets"),
+            rest_path(&identity(Some("a")), "v1", "secrets"),
             "/api/v1/namespaces/a/secrets/n"
         );
-        assert_eq!(rest_path(&identity("v1", None), "nodes"), "/api/v1/nodes/n");
+        assert_eq!(rest_path(&identity(None), "v1", "nodes"), "/api/v1/nodes/n");
         assert_eq!(
-            rest_path(&identity("apps/v1", Some("a")), "deployments"),
+            rest_path(&identity(Some("a")), "apps/v1", "deployments"),
             "/apis/apps/v1/namespaces/a/deployments/n"
         );
     }
