@@ -1,8 +1,9 @@
 //! Reading one object back through an apiserver: the only question this program ever asks one.
 
+mod credentials;
 mod kubeconfig;
 
-use std::{fmt, path::Path, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper::{
@@ -15,11 +16,11 @@ use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
 };
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, RootCertStore, pki_types::pem::PemObject as _};
+use rustls::ClientConfig;
 use serde::{Deserialize, de::DeserializeOwned};
 use zeroize::Zeroizing;
 
+pub use credentials::Credentials;
 pub use kubeconfig::KubeconfigError;
 
 /// How long one apiserver may take for one object.
@@ -28,65 +29,6 @@ const TIMEOUT: Duration = Duration::from_secs(15);
 /// No object is larger: etcd's own limit for a request is 1.5 MiB by default, JSON a little more
 /// than protobuf.
 const MAX_BODY: usize = 32 * 1024 * 1024;
-
-/// Who we are to an apiserver, and whom we trust.
-pub struct Credentials {
-    bearer: Option<HeaderValue>,
-    client: Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>,
-    roots: Arc<RootCertStore>,
-}
-
-impl Credentials {
-    /// A bearer token in a file of its own, and the CA of the apiservers.
-    ///
-    /// # Errors
-    /// A file that cannot be read or does not hold what it should.
-    pub fn from_token_file(token: &Path, ca: &Path) -> Result<Self, ApiserverError> {
-        let token = Zeroizing::new(read(token)?);
-        Ok(Self {
-            bearer: Some(bearer(&token)?),
-            client: None,
-            roots: roots(&read(ca)?)?,
-        })
-    }
-
-    /// The current context of a kubeconfig; `ca` takes the place of its CA.
-    ///
-    /// # Errors
-    /// What the file lacks. Contexts that need a program to be run are refused: give a token file.
-    pub fn from_kubeconfig(path: &Path, ca: Option<&Path>) -> Result<Self, ApiserverError> {
-        let context = kubeconfig::current_context(&read(path)?)?;
-        let ca = match ca {
-            Some(ca) => read(ca)?,
-            None => context
-                .ca
-                .ok_or(KubeconfigError::Missing("certificate-authority"))?,
-        };
-        let client = match context.client {
-            Some((cert, key)) => Some((
-                certificates(&cert)?,
-                PrivateKeyDer::from_pem_slice(&key).map_err(|_| ApiserverError::NoKey)?,
-            )),
-            None => None,
-        };
-        let bearer = context
-            .token
-            .as_deref()
-            .map(|token| bearer(token))
-            .transpose()?;
-        Ok(Self {
-            bearer,
-            client,
-            roots: roots(&ca)?,
-        })
-    }
-}
-
-impl fmt::Debug for Credentials {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Credentials").finish_non_exhaustive()
-    }
-}
 
 /// One apiserver.
 pub struct Apiserver {
@@ -251,37 +193,6 @@ struct AnyObject {
 #[serde(rename_all = "camelCase")]
 struct AnyMetadata {
     resource_version: String,
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, ApiserverError> {
-    std::fs::read(path).map_err(|source| ApiserverError::File {
-        path: path.display().to_string(),
-        source,
-    })
-}
-
-fn bearer(token: &[u8]) -> Result<HeaderValue, ApiserverError> {
-    let mut text = Zeroizing::new(b"Bearer ".to_vec());
-    text.extend_from_slice(token.trim_ascii());
-    let mut value = HeaderValue::from_bytes(&text).map_err(|_| ApiserverError::Token)?;
-    value.set_sensitive(true);
-    Ok(value)
-}
-
-fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, ApiserverError> {
-    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
-    chain
-        .ok()
-        .filter(|chain| !chain.is_empty())
-        .ok_or(ApiserverError::NoCertificate)
-}
-
-fn roots(pem: &[u8]) -> Result<Arc<RootCertStore>, ApiserverError> {
-    let mut roots = RootCertStore::empty();
-    for certificate in certificates(pem)? {
-        roots.add(certificate).map_err(ApiserverError::Tls)?;
-    }
-    Ok(Arc::new(roots))
 }
 
 /// Why an apiserver could not be asked, or what it answered instead of the object.

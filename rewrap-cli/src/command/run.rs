@@ -1,38 +1,27 @@
 //! `rewrap run`.
 
-use std::{
-    io::{IsTerminal as _, Write as _},
-    sync::Arc,
-    time::Duration,
-};
+use std::sync::Arc;
 
-use kms_proto::inventory::{Inventory, RewrapReport};
+use kms_proto::inventory::RewrapReport;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{CommandError, Exit, plan::to_rewrite, status, verify::keys_of};
+use super::{CommandError, Exit, plan::to_rewrite, status};
 use crate::{
     apiserver::{Apiserver, Credentials},
-    chain::Chain,
     cli::{Output, ProofArgs, RunArgs},
-    keys::KeyChange,
     pace::{Pace, Stop},
-    progress::Progress,
     report,
-    rewrap::{Options, PassEnd, Rewrap, RunError, RunState},
+    rewrap::{Options, PassEnd, RunState},
     scope::Scope,
     session::Session,
-    store::Lock,
     survey::{Depth, survey},
 };
 
-/// The one key of ours in etcd.
-const LOCK_KEY: &[u8] = b"/ringfence.dev/rewrap.lock";
+mod gates;
+mod writing;
 
-/// How long the lock of a killed run keeps the next one waiting.
-const LOCK_LIFE: Duration = Duration::from_secs(30);
-
-/// Passes over the store before a run gives up on objects that others keep changing.
-const MAX_PASSES: u32 = 5;
+use gates::{confirm, refuse_unknown_key, refuse_unusable_targets};
+use writing::Writing;
 
 /// Rewrites everything in scope that is not under the current key.
 pub(super) async fn run(args: RunArgs) -> Result<Exit, CommandError> {
@@ -101,81 +90,6 @@ fn apiservers(proof: &ProofArgs) -> Result<Vec<Apiserver>, CommandError> {
     proof.apiserver.iter().map(open).collect()
 }
 
-/// Nothing can be brought to a key that cannot be told, or not be had.
-fn refuse_unusable_targets(session: &Session, inventory: &Inventory) -> Result<(), CommandError> {
-    for resource in &inventory.resources {
-        let target = &resource.writes_with;
-        if target.provider == "kms-v1" && resource.total > 0 {
-            return Err(CommandError::KmsV1 {
-                resource: resource.resource.clone(),
-                provider: target.key.clone(),
-            });
-        }
-        let down = session.keys.down().get(target.key.as_str());
-        if let Some(reason) = down.filter(|_| target.provider == "kms-v2") {
-            return Err(CommandError::KmsDown {
-                provider: target.key.clone(),
-                reason: reason.to_string(),
-            });
-        }
-    }
-    Ok(())
-}
-
-/// A mistyped key would look like nothing to do.
-fn refuse_unknown_key(
-    args: &RunArgs,
-    session: &Session,
-    inventory: &Inventory,
-) -> Result<(), CommandError> {
-    let Some(from) = &args.from_key else {
-        return Ok(());
-    };
-    let stored = inventory
-        .resources
-        .iter()
-        .flat_map(|resource| &resource.written_with)
-        .any(|written| written.key.key == *from);
-    let configured = keys_of(session).iter().any(|key| key.key == *from);
-    if stored || configured {
-        Ok(())
-    } else {
-        Err(CommandError::UnknownKey(from.clone()))
-    }
-}
-
-fn confirm(args: &RunArgs, work: u64) -> Result<(), CommandError> {
-    if args.yes {
-        return Ok(());
-    }
-    if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
-        return Err(CommandError::NotAsked(work));
-    }
-    eprint!("rewrite {work} objects in etcd? [y/N] ");
-    std::io::stderr().flush().map_err(CommandError::Io)?;
-    let mut answer = String::new();
-    std::io::stdin()
-        .read_line(&mut answer)
-        .map_err(CommandError::Io)?;
-    match answer.trim() {
-        "y" | "Y" | "yes" => Ok(()),
-        _ => Err(CommandError::Declined),
-    }
-}
-
-/// Keeps two runs apart; the holder is named to whoever comes second.
-async fn take_lock(session: &Session) -> Result<Lock, CommandError> {
-    let host = rustix::system::uname()
-        .nodename()
-        .to_string_lossy()
-        .into_owned();
-    let owner = format!("{host}, process {}", std::process::id());
-    Ok(session.stores[0]
-        .store
-        .lock(LOCK_KEY, &owner, LOCK_LIFE)
-        .await?)
-}
-
 /// The first SIGINT or SIGTERM lets what is in flight finish.
 fn stop_on_signals() -> Result<Arc<Stop>, CommandError> {
     let stop = Arc::new(Stop::default());
@@ -191,113 +105,6 @@ fn stop_on_signals() -> Result<Arc<Stop>, CommandError> {
         asked.request();
     });
     Ok(stop)
-}
-
-/// The part of a run that writes.
-struct Writing<'a> {
-    session: &'a mut Session,
-    options: &'a Options,
-    stop: Arc<Stop>,
-    state: &'a RunState,
-}
-
-impl Writing<'_> {
-    /// Writes while it holds the lock. If the lock is lost, what is in flight is finished and
-    /// nothing new begins.
-    async fn under_lock(
-        mut self,
-        apiservers: &[Apiserver],
-        args: &RunArgs,
-        work: u64,
-    ) -> Result<PassEnd, CommandError> {
-        if args.no_lock {
-            return self.all(apiservers, args.follow, work).await;
-        }
-        let lock = take_lock(self.session).await?;
-        let stop = Arc::clone(&self.stop);
-        let mut all = std::pin::pin!(self.all(apiservers, args.follow, work));
-        let ended = tokio::select! {
-            ended = &mut all => ended,
-            () = lock.lost() => {
-                eprintln!("rewrap: the lock is lost; what is in flight is finished");
-                stop.request();
-                all.await
-            }
-        };
-        // Also after a failure: the next run should not have to wait for the lock to run out.
-        // What is written is written; a lock that stays behind ends with its lease.
-        if let Err(error) = lock.release().await {
-            eprintln!("warning: the lock is left to its lease: {}", Chain(&error));
-        }
-        ended
-    }
-
-    /// Canary, passes, proof; again until the proof holds or nothing moves any more.
-    async fn all(
-        &mut self,
-        apiservers: &[Apiserver],
-        follow: bool,
-        work: u64,
-    ) -> Result<PassEnd, CommandError> {
-        self.canary(apiservers).await?;
-        // A run over the objects of one key does not answer for those of another.
-        let answers_for = |left: u64| {
-            if self.options.from_key.is_some() {
-                0
-            } else {
-                left
-            }
-        };
-        self.state.set_left(answers_for(work));
-        for _ in 0..MAX_PASSES {
-            let before = self.state.rewrapped();
-            let end = match self.pass(work).await {
-                Err(RunError::KeyChange(KeyChange::Rotated { to, .. })) if follow => {
-                    eprintln!("the KMS provider rotated; going on under key id {to}");
-                    self.session.refresh_keys().await;
-                    // Nobody has shown yet that every apiserver reads what is under the new key.
-                    self.canary(apiservers).await?;
-                    continue;
-                }
-                end => end?,
-            };
-            if !matches!(end, PassEnd::Finished) {
-                return Ok(end);
-            }
-            let proof = survey(self.session, &self.options.scope, Depth::Opened).await?;
-            self.state.count_pass();
-            let left = proof
-                .resources
-                .iter()
-                .map(|resource| to_rewrite(resource).0)
-                .sum();
-            self.state.set_left(answers_for(left));
-            if left == 0 || self.state.rewrapped() == before {
-                break;
-            }
-        }
-        Ok(PassEnd::Finished)
-    }
-
-    async fn canary(&self, apiservers: &[Apiserver]) -> Result<(), CommandError> {
-        if apiservers.is_empty() {
-            return Ok(());
-        }
-        let areas = self.session.areas().await?;
-        let rewrap = Rewrap::new(self.session, &areas, self.options, &self.stop, self.state);
-        rewrap.canary(apiservers).await?;
-        eprintln!("canary: read back through {} apiservers", apiservers.len());
-        Ok(())
-    }
-
-    async fn pass(&self, work: u64) -> Result<PassEnd, RunError> {
-        let areas = self.session.areas().await?;
-        let rewrap = Rewrap::new(self.session, &areas, self.options, &self.stop, self.state);
-        let progress = Progress::start("rewriting", Some(work));
-        let end = rewrap.pass(&progress).await;
-        progress.finish();
-        end
-    }
 }
 
 fn exit(end: PassEnd, report: &RewrapReport) -> Exit {

@@ -1,0 +1,146 @@
+//! The part of a run that writes.
+
+use std::{sync::Arc, time::Duration};
+
+use crate::{
+    apiserver::Apiserver,
+    chain::Chain,
+    cli::RunArgs,
+    command::{CommandError, plan::to_rewrite},
+    keys::KeyChange,
+    pace::Stop,
+    progress::Progress,
+    rewrap::{Options, PassEnd, Rewrap, RunError, RunState},
+    session::Session,
+    store::Lock,
+    survey::{Depth, survey},
+};
+
+/// The one key of ours in etcd.
+const LOCK_KEY: &[u8] = b"/ringfence.dev/rewrap.lock";
+
+/// How long the lock of a killed run keeps the next one waiting.
+const LOCK_LIFE: Duration = Duration::from_secs(30);
+
+/// Passes over the store before a run gives up on objects that others keep changing.
+const MAX_PASSES: u32 = 5;
+
+/// The part of a run that writes.
+pub(super) struct Writing<'a> {
+    pub(super) session: &'a mut Session,
+    pub(super) options: &'a Options,
+    pub(super) stop: Arc<Stop>,
+    pub(super) state: &'a RunState,
+}
+
+impl Writing<'_> {
+    /// Writes while it holds the lock. If the lock is lost, what is in flight is finished and
+    /// nothing new begins.
+    pub(super) async fn under_lock(
+        mut self,
+        apiservers: &[Apiserver],
+        args: &RunArgs,
+        work: u64,
+    ) -> Result<PassEnd, CommandError> {
+        if args.no_lock {
+            return self.all(apiservers, args.follow, work).await;
+        }
+        let lock = take_lock(self.session).await?;
+        let stop = Arc::clone(&self.stop);
+        let mut all = std::pin::pin!(self.all(apiservers, args.follow, work));
+        let ended = tokio::select! {
+            ended = &mut all => ended,
+            () = lock.lost() => {
+                eprintln!("rewrap: the lock is lost; what is in flight is finished");
+                stop.request();
+                all.await
+            }
+        };
+        // Also after a failure: the next run should not have to wait for the lock to run out.
+        // What is written is written; a lock that stays behind ends with its lease.
+        if let Err(error) = lock.release().await {
+            eprintln!("warning: the lock is left to its lease: {}", Chain(&error));
+        }
+        ended
+    }
+
+    /// Canary, passes, proof; again until the proof holds or nothing moves any more.
+    async fn all(
+        &mut self,
+        apiservers: &[Apiserver],
+        follow: bool,
+        work: u64,
+    ) -> Result<PassEnd, CommandError> {
+        self.canary(apiservers).await?;
+        // A run over the objects of one key does not answer for those of another.
+        let answers_for = |left: u64| {
+            if self.options.from_key.is_some() {
+                0
+            } else {
+                left
+            }
+        };
+        self.state.set_left(answers_for(work));
+        for _ in 0..MAX_PASSES {
+            let before = self.state.rewrapped();
+            let end = match self.pass(work).await {
+                Err(RunError::KeyChange(KeyChange::Rotated { to, .. })) if follow => {
+                    eprintln!("the KMS provider rotated; going on under key id {to}");
+                    self.session.refresh_keys().await;
+                    // Nobody has shown yet that every apiserver reads what is under the new key.
+                    self.canary(apiservers).await?;
+                    continue;
+                }
+                end => end?,
+            };
+            if !matches!(end, PassEnd::Finished) {
+                return Ok(end);
+            }
+            let proof = survey(self.session, &self.options.scope, Depth::Opened).await?;
+            self.state.count_pass();
+            let left = proof
+                .resources
+                .iter()
+                .map(|resource| to_rewrite(resource).0)
+                .sum();
+            self.state.set_left(answers_for(left));
+            if left == 0 || self.state.rewrapped() == before {
+                break;
+            }
+        }
+        Ok(PassEnd::Finished)
+    }
+
+    async fn canary(&self, apiservers: &[Apiserver]) -> Result<(), CommandError> {
+        if apiservers.is_empty() {
+            return Ok(());
+        }
+        let areas = self.session.areas().await?;
+        let rewrap = Rewrap::new(self.session, &areas, self.options, &self.stop, self.state);
+        rewrap.canary(apiservers).await?;
+        eprintln!("canary: read back through {} apiservers", apiservers.len());
+        Ok(())
+    }
+
+    async fn pass(&self, work: u64) -> Result<PassEnd, RunError> {
+        let areas = self.session.areas().await?;
+        let rewrap = Rewrap::new(self.session, &areas, self.options, &self.stop, self.state);
+        let progress = Progress::start("rewriting", Some(work));
+        let end = rewrap.pass(&progress).await;
+        progress.finish();
+        end
+    }
+}
+
+/// Keeps two runs apart; the holder is named to whoever comes second.
+async fn take_lock(session: &Session) -> Result<Lock, CommandError> {
+    let host = rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .into_owned();
+    let owner = format!("{host}, process {}", std::process::id());
+    Ok(session.stores[0]
+        .store
+        .lock(LOCK_KEY, &owner, LOCK_LIFE)
+        .await?)
+}
