@@ -30,14 +30,20 @@ impl Areas {
         &self.unreadable_crds
     }
 
-    /// The object that an etcd key names; nothing where it is none of this resource.
-    pub fn object_key(&self, key: &[u8], resource: &GroupResource) -> Option<ObjectKey> {
-        match self.locate(key) {
-            Location::Object {
-                resource: found,
-                key,
-            } if found == *resource => Some(key),
-            _ => None,
+    /// The object of an area that an etcd key names.
+    ///
+    /// # Errors
+    /// The key is none of the area's resource.
+    pub fn object_key(&self, area: &Area, key: &[u8]) -> Result<ObjectKey, OddKey> {
+        match (&area.content, self.locate(key)) {
+            (
+                Content::Objects { resource, .. },
+                Location::Object {
+                    resource: found,
+                    key,
+                },
+            ) if found == *resource => Ok(key),
+            _ => Err(OddKey),
         }
     }
 
@@ -307,6 +313,11 @@ fn order(area: &Area) -> (u8, Vec<u8>) {
     };
     (rank, area.path.clone())
 }
+
+/// A key in the directory of a resource that no object of it has: counted, and left alone.
+#[derive(Debug, thiserror::Error)]
+#[error("its etcd key is not shaped like those of its resource")]
+pub struct OddKey;
 
 /// Why the areas of a store cannot be listed.
 #[derive(Debug, thiserror::Error)]

@@ -1,6 +1,9 @@
 //! Reads a store through and counts what is stored under which key.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    error::Error,
+};
 
 use kms_proto::{
     DekSourceType,
@@ -17,7 +20,7 @@ use crate::{
     scope::Scope,
     session::Session,
     store::{RangeOptions, Record, StoreError},
-    stored::{DekRef, GroupResource, KmsName, OpenError, Rule, WrittenWith},
+    stored::{DekRef, KmsName, OpenError, Rule, WrittenWith},
 };
 
 mod cluster;
@@ -177,7 +180,7 @@ impl<'a> Survey<'a> {
                 let mut scan = Scan::new(&store.store, path).at_revision(self.pinned[area.store]);
                 while let Some(records) = scan.next().await? {
                     progress.advance(records.len() as u64);
-                    let records = self.without_odd_keys(records, resource, &mut tally);
+                    let records = self.without_odd_keys(records, area, &mut tally);
                     self.page(rule, &records, &mut tally).await;
                 }
                 let revision = scan.revision();
@@ -193,19 +196,16 @@ impl<'a> Survey<'a> {
     fn without_odd_keys(
         &mut self,
         mut records: Vec<Record>,
-        resource: &GroupResource,
+        area: &Area,
         tally: &mut Tally,
     ) -> Vec<Record> {
         records.retain(|record| {
-            let fits = self.areas.object_key(&record.key, resource).is_some();
-            if !fits {
+            let odd = self.areas.object_key(area, &record.key).err();
+            if let Some(odd) = &odd {
                 tally.add(record, guess(&record.value), None, ObjectState::Unreadable);
-                self.unreadable.push(Unreadable {
-                    key: String::from_utf8_lossy(&record.key).into_owned(),
-                    error: "its etcd key is not shaped like those of its resource".to_owned(),
-                });
+                self.report(record, odd);
             }
-            fits
+            odd.is_none()
         });
         records
     }
@@ -276,7 +276,7 @@ impl<'a> Survey<'a> {
         }
     }
 
-    fn report(&mut self, record: &Record, error: &OpenError) {
+    fn report(&mut self, record: &Record, error: &dyn Error) {
         self.unreadable.push(Unreadable {
             key: String::from_utf8_lossy(&record.key).into_owned(),
             error: Chain(error).to_string(),

@@ -36,8 +36,14 @@ pub(super) async fn plan(args: PlanArgs) -> Result<Exit, CommandError> {
     Ok(Exit::Done)
 }
 
+/// All objects that a run would rewrite.
+pub(super) fn left_to_rewrite(inventory: &Inventory) -> u64 {
+    let resources = inventory.resources.iter();
+    resources.map(|resource| to_rewrite(resource).0).sum()
+}
+
 /// Objects of a resource that a run would rewrite, and their bytes.
-pub(super) fn to_rewrite(resource: &ResourceInventory) -> (u64, u64) {
+fn to_rewrite(resource: &ResourceInventory) -> (u64, u64) {
     resource
         .written_with
         .iter()

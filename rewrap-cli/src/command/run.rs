@@ -5,7 +5,7 @@ use std::sync::Arc;
 use kms_proto::inventory::RewrapReport;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{CommandError, Exit, plan::to_rewrite, status};
+use super::{CommandError, Exit, plan::left_to_rewrite, status};
 use crate::{
     apiserver::{Apiserver, Credentials},
     cli::{Output, ProofArgs, RunArgs},
@@ -34,12 +34,7 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, CommandError> {
     state.first_look(&inventory);
     refuse_unusable_targets(&session, &inventory)?;
     refuse_unknown_key(&args, &session, &inventory)?;
-    let work = inventory
-        .resources
-        .iter()
-        .map(|resource| to_rewrite(resource).0)
-        .sum();
-    let ended = match work {
+    let ended = match left_to_rewrite(&inventory) {
         0 => Ok(PassEnd::Finished),
         work => {
             if apiservers.is_empty() && !args.proof.assume_converged {

@@ -2,7 +2,7 @@
 
 use super::{Rewrap, RunError, TRIES};
 use crate::{
-    area::{Area, Content},
+    area::{Area, OddKey},
     store::{Put, Record, StoreError},
     stored::{
         NotAnObject, OpenError, Opened, Plaintext, Rule, SealError, State, WriteDek,
@@ -141,11 +141,9 @@ impl Rewrap<'_> {
                 error,
             })
         };
-        let Content::Objects { resource, .. } = &area.content else {
-            return failed(ObjectError::OddKey);
-        };
-        let Some(key) = self.areas.object_key(&record.key, resource) else {
-            return failed(ObjectError::OddKey);
+        let key = match self.areas.object_key(area, &record.key) {
+            Ok(key) => key,
+            Err(error) => return failed(ObjectError::OddKey(error)),
         };
         let opened = match outcome {
             Ok(opened) => opened,
@@ -199,8 +197,8 @@ pub enum ObjectError {
     #[error("it opens, but to no object of this key, so nothing was written")]
     NotAnObject(#[source] NotAnObject),
     /// The key is not shaped like one of its resource.
-    #[error("its etcd key is not shaped like those of its resource")]
-    OddKey,
+    #[error(transparent)]
+    OddKey(OddKey),
     /// Not to be opened.
     #[error(transparent)]
     Open(OpenError),

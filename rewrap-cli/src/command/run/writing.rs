@@ -6,7 +6,7 @@ use crate::{
     apiserver::Apiserver,
     chain::Chain,
     cli::RunArgs,
-    command::{CommandError, plan::to_rewrite},
+    command::{CommandError, plan::left_to_rewrite},
     keys::KeyChange,
     pace::Stop,
     progress::Progress,
@@ -98,11 +98,7 @@ impl Writing<'_> {
             }
             let proof = survey(self.session, &self.options.scope, Depth::Opened).await?;
             self.state.count_pass();
-            let left = proof
-                .resources
-                .iter()
-                .map(|resource| to_rewrite(resource).0)
-                .sum();
+            let left = left_to_rewrite(&proof);
             self.state.set_left(answers_for(left));
             if left == 0 || self.state.rewrapped() == before {
                 break;
