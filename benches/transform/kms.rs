@@ -1,9 +1,7 @@
 //! One DEK source of a KMS v2 provider, as a run has it.
 
-use std::collections::HashMap;
-
 use kms_proto::{Annotations, DekSource, DekSourceType, EncryptedDekSource};
-use rewrap_cli::stored::{DekRef, DekSources, FreshDekSource, ReadDek, UnwrapError, WriteDek};
+use rewrap_cli::stored::{DekRef, FreshDekSource, KnownDeks, ReadDek, WriteDek};
 
 /// The provider's name.
 pub(crate) const PROVIDER: &str = "bench";
@@ -12,14 +10,14 @@ pub(crate) const PROVIDER: &str = "bench";
 pub(crate) struct Kms {
     pub(crate) seed: DekSource,
     pub(crate) write: WriteDek,
-    pub(crate) known: Known,
+    pub(crate) known: KnownDeks,
 }
 
 impl Kms {
     pub(crate) fn new() -> Self {
         let fresh = FreshDekSource::generate().expect("randomness");
         let copy = || DekSource::new(fresh.source().expose().to_vec());
-        let (seed, known) = (copy(), copy());
+        let (seed, source) = (copy(), copy());
         // As long as those of `kms-plugin` with a local key.
         let encrypted = EncryptedDekSource {
             ciphertext: vec![0xa5; 73].try_into().expect("not too long"),
@@ -30,16 +28,8 @@ impl Kms {
         };
         let kind = DekSourceType::HkdfSha256XnonceAesGcmSeed;
         let write = WriteDek::new(PROVIDER.into(), kind, fresh, encrypted);
-        let known = Known([(write.dek_ref(), ReadDek::new(known))].into());
+        let mut known = KnownDeks::default();
+        known.insert(DekRef::clone(write.reference()), Ok(ReadDek::new(source)));
         Self { seed, write, known }
-    }
-}
-
-/// The DEK sources that were unwrapped.
-pub(crate) struct Known(HashMap<DekRef, ReadDek>);
-
-impl DekSources for Known {
-    fn get(&self, dek: &DekRef) -> Option<Result<&ReadDek, &UnwrapError>> {
-        self.0.get(dek).map(Ok)
     }
 }

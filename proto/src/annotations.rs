@@ -21,20 +21,26 @@ impl Annotations {
         entries: impl IntoIterator<Item = (String, Vec<u8>)>,
     ) -> Result<Self, AnnotationsError> {
         let entries: BTreeMap<_, _> = entries.into_iter().collect();
-        if let Some(key) = entries
-            .keys()
-            .find(|key| !is_fully_qualified_domain_name(key))
-        {
-            return Err(AnnotationsError::Key(key.clone()));
+        Self::check(&entries)?;
+        Ok(Self(entries))
+    }
+
+    /// Whether these may be annotations.
+    pub(crate) fn check<K: AsRef<str>, V: AsRef<[u8]>>(
+        entries: &BTreeMap<K, V>,
+    ) -> Result<(), AnnotationsError> {
+        let mut size = 0;
+        for (key, value) in entries {
+            let key = key.as_ref();
+            if !is_fully_qualified_domain_name(key) {
+                return Err(AnnotationsError::Key(key.to_owned()));
+            }
+            size += key.len() + value.as_ref().len();
         }
-        let size = entries
-            .iter()
-            .map(|(key, value)| key.len() + value.len())
-            .sum();
         if size > Self::MAX_SIZE {
             return Err(AnnotationsError::TooLarge { size });
         }
-        Ok(Self(entries))
+        Ok(())
     }
 
     /// Keys and values in the order of the keys.

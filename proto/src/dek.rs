@@ -1,4 +1,4 @@
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use zeroize::Zeroizing;
 
@@ -88,17 +88,22 @@ impl Ciphertext {
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
+
+    fn check(bytes: &[u8]) -> Result<(), CiphertextError> {
+        match bytes.len() {
+            0 => Err(CiphertextError::Empty),
+            1..=Self::MAX_LEN => Ok(()),
+            len => Err(CiphertextError::TooLong { len }),
+        }
+    }
 }
 
 impl TryFrom<Vec<u8>> for Ciphertext {
     type Error = CiphertextError;
 
     fn try_from(bytes: Vec<u8>) -> Result<Self, Self::Error> {
-        match bytes.len() {
-            0 => Err(CiphertextError::Empty),
-            1..=Self::MAX_LEN => Ok(Self(bytes.into())),
-            len => Err(CiphertextError::TooLong { len }),
-        }
+        Self::check(&bytes)?;
+        Ok(Self(bytes.into()))
     }
 }
 
@@ -147,6 +152,78 @@ impl EncryptedDekSource {
             key_id: key_id.parse()?,
             annotations: Annotations::new(annotations)?,
         })
+    }
+}
+
+impl<'a> From<&'a EncryptedDekSource> for EncryptedDekSourceRef<'a> {
+    fn from(source: &'a EncryptedDekSource) -> Self {
+        Self {
+            ciphertext: source.ciphertext.as_bytes(),
+            key_id: source.key_id.as_str(),
+            annotations: source.annotations.iter().collect(),
+        }
+    }
+}
+
+/// An [`EncryptedDekSource`] that is borrowed from a stored value and keeps the same rules: thousands
+/// of values share one DEK source, and looking one up takes no copy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EncryptedDekSourceRef<'a> {
+    ciphertext: &'a [u8],
+    key_id: &'a str,
+    annotations: BTreeMap<&'a str, &'a [u8]>,
+}
+
+impl<'a> EncryptedDekSourceRef<'a> {
+    /// Checks the parts.
+    ///
+    /// # Errors
+    /// The part that breaks a rule of kube-apiserver.
+    pub fn new(
+        ciphertext: &'a [u8],
+        key_id: &'a str,
+        annotations: BTreeMap<&'a str, &'a [u8]>,
+    ) -> Result<Self, EncryptedDekSourceError> {
+        Ciphertext::check(ciphertext)?;
+        KeyId::check(key_id)?;
+        Annotations::check(&annotations)?;
+        Ok(Self {
+            ciphertext,
+            key_id,
+            annotations,
+        })
+    }
+
+    /// The wrapped bytes.
+    pub fn ciphertext(&self) -> &'a [u8] {
+        self.ciphertext
+    }
+
+    /// The KEK version that wrapped them.
+    pub fn key_id(&self) -> &'a str {
+        self.key_id
+    }
+
+    /// Keys and values of the annotations in the order of the keys.
+    pub fn annotations(&self) -> impl ExactSizeIterator<Item = (&'a str, &'a [u8])> {
+        self.annotations.iter().map(|(key, value)| (*key, *value))
+    }
+
+    /// The same with its own bytes.
+    pub fn to_source(&self) -> EncryptedDekSource {
+        let annotations = self
+            .annotations()
+            .map(|(key, value)| (key.to_owned(), value.to_vec()));
+        EncryptedDekSource::from_wire(self.ciphertext.to_vec(), self.key_id, annotations)
+            .expect("checked when it was made")
+    }
+}
+
+impl PartialEq<EncryptedDekSource> for EncryptedDekSourceRef<'_> {
+    fn eq(&self, other: &EncryptedDekSource) -> bool {
+        self.ciphertext == other.ciphertext.as_bytes()
+            && self.key_id == other.key_id.as_str()
+            && self.annotations().eq(other.annotations.iter())
     }
 }
 

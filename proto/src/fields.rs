@@ -23,6 +23,11 @@ impl<'a> Fields<'a> {
         Self { rest: message }
     }
 
+    /// What was not read yet.
+    pub(crate) fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
     fn field(&mut self) -> Result<(u32, Field<'a>), Malformed> {
         let (number, wire_type) = self.key()?;
         let field = match wire_type {

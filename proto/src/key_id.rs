@@ -19,17 +19,23 @@ impl KeyId {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Whether a text is a key id.
+    pub(crate) fn check(text: &str) -> Result<(), KeyIdError> {
+        match text.len() {
+            0 => Err(KeyIdError::Empty),
+            1..=Self::MAX_LEN => Ok(()),
+            len => Err(KeyIdError::TooLong { len }),
+        }
+    }
 }
 
 impl FromStr for KeyId {
     type Err = KeyIdError;
 
     fn from_str(s: &str) -> Result<Self, Self::Err> {
-        match s.len() {
-            0 => Err(KeyIdError::Empty),
-            1..=Self::MAX_LEN => Ok(Self(s.into())),
-            len => Err(KeyIdError::TooLong { len }),
-        }
+        Self::check(s)?;
+        Ok(Self(s.into()))
     }
 }
 

@@ -28,7 +28,7 @@ mod prefix;
 pub use annotations::{Annotations, AnnotationsError};
 pub use dek::{
     Ciphertext, CiphertextError, DekSource, DekSourceType, EncryptedDekSource,
-    EncryptedDekSourceError, UnknownDekSourceType,
+    EncryptedDekSourceError, EncryptedDekSourceRef, UnknownDekSourceType,
 };
 pub use key_id::{KeyId, KeyIdError};
 pub use object::{EncryptedObject, EncryptedObjectError};

@@ -1,7 +1,9 @@
+use std::collections::BTreeMap;
+
 use prost::Message as _;
 
 use crate::{
-    DekSourceType, EncryptedDekSource, EncryptedDekSourceError, UnknownDekSourceType,
+    DekSourceType, EncryptedDekSourceError, EncryptedDekSourceRef, UnknownDekSourceType,
     fields::{Field, Fields, Malformed},
     wire,
 };
@@ -9,12 +11,12 @@ use crate::{
 /// What stands in etcd behind `k8s:enc:kms:v2:<provider>:`.
 ///
 /// Decoding takes fields in any order, takes the last of duplicates and skips unknown fields, as
-/// protobuf does, and borrows the encrypted data: every value of a store is decoded. Encoding
-/// writes the fields in order, like kube-apiserver.
+/// protobuf does, and borrows everything: every value of a store is decoded. Encoding writes the
+/// fields in order, like kube-apiserver.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EncryptedObject<'a> {
     encrypted_data: &'a [u8],
-    dek_source: EncryptedDekSource,
+    dek_source: EncryptedDekSourceRef<'a>,
     dek_source_type: DekSourceType,
 }
 
@@ -26,7 +28,7 @@ impl<'a> EncryptedObject<'a> {
     /// such a value.
     pub fn new(
         encrypted_data: &'a [u8],
-        dek_source: EncryptedDekSource,
+        dek_source: EncryptedDekSourceRef<'a>,
         dek_source_type: DekSourceType,
     ) -> Result<Self, EncryptedObjectError> {
         if encrypted_data.is_empty() {
@@ -48,14 +50,17 @@ impl<'a> EncryptedObject<'a> {
         let mut encrypted_data: &[u8] = &[];
         let mut key_id = "";
         let mut ciphertext: &[u8] = &[];
-        let mut annotations = Vec::new();
+        let mut annotations = BTreeMap::new();
         let mut dek_source_type = 0;
         for field in Fields::of(bytes) {
             match field? {
                 (1, Field::Bytes(bytes)) => encrypted_data = bytes,
                 (2, Field::Bytes(bytes)) => key_id = text(bytes)?,
                 (3, Field::Bytes(bytes)) => ciphertext = bytes,
-                (4, Field::Bytes(bytes)) => annotations.push(annotation(bytes)?),
+                (4, Field::Bytes(bytes)) => {
+                    let (key, value) = annotation(bytes)?;
+                    annotations.insert(key, value);
+                }
                 // Numbers that are too long for an enum are cut, as protobuf prescribes.
                 (5, Field::Varint(number)) => dek_source_type = number as i32,
                 (1..=5, _) => return Err(EncryptedObjectError::Malformed),
@@ -63,8 +68,22 @@ impl<'a> EncryptedObject<'a> {
             }
         }
         let dek_source_type = dek_source_type.try_into()?;
-        let dek_source = EncryptedDekSource::from_wire(ciphertext.to_vec(), key_id, annotations)?;
+        let dek_source = EncryptedDekSourceRef::new(ciphertext, key_id, annotations)?;
         Self::new(encrypted_data, dek_source, dek_source_type)
+    }
+
+    /// Parts bytes into the encrypted data and what stands behind it, where the encrypted data comes
+    /// first, as kube-apiserver writes it.
+    ///
+    /// Values of one DEK source end alike, so one that ends like a value that was decoded is known
+    /// without decoding. That holds where the ending has no encrypted data of its own, as what
+    /// [`Self::encode`] writes.
+    pub fn split(bytes: &'a [u8]) -> Option<(&'a [u8], &'a [u8])> {
+        let mut fields = Fields::of(bytes);
+        match fields.next() {
+            Some(Ok((1, Field::Bytes(data)))) if !data.is_empty() => Some((data, fields.rest())),
+            _ => None,
+        }
     }
 
     /// Appends the encoded object to `out`, which usually holds the prefix already.
@@ -74,16 +93,14 @@ impl<'a> EncryptedObject<'a> {
             dek_source,
             dek_source_type,
         } = self;
-        let EncryptedDekSource {
-            ciphertext,
-            key_id,
-            annotations,
-        } = dek_source;
+        let annotations = dek_source
+            .annotations()
+            .map(|(key, value)| (key.to_owned(), value.to_vec()));
         let message = wire::storage::EncryptedObject {
             encrypted_data: encrypted_data.to_vec(),
-            key_id: key_id.as_str().to_owned(),
-            encrypted_dek_source: ciphertext.as_bytes().to_vec(),
-            annotations: annotations.to_wire(),
+            key_id: dek_source.key_id().to_owned(),
+            encrypted_dek_source: dek_source.ciphertext().to_vec(),
+            annotations: annotations.collect(),
             encrypted_dek_source_type: dek_source_type.number(),
         };
         out.reserve(message.encoded_len());
@@ -96,12 +113,12 @@ impl<'a> EncryptedObject<'a> {
     }
 
     /// The wrapped DEK source.
-    pub fn dek_source(&self) -> &EncryptedDekSource {
+    pub fn dek_source(&self) -> &EncryptedDekSourceRef<'a> {
         &self.dek_source
     }
 
     /// The wrapped DEK source, without the rest.
-    pub fn into_dek_source(self) -> EncryptedDekSource {
+    pub fn into_dek_source(self) -> EncryptedDekSourceRef<'a> {
         self.dek_source
     }
 
@@ -112,7 +129,7 @@ impl<'a> EncryptedObject<'a> {
 }
 
 /// An entry of the map of annotations; both parts may be missing and are then empty.
-fn annotation(entry: &[u8]) -> Result<(String, Vec<u8>), Malformed> {
+fn annotation(entry: &[u8]) -> Result<(&str, &[u8]), Malformed> {
     let mut key = "";
     let mut value: &[u8] = &[];
     for field in Fields::of(entry) {
@@ -123,7 +140,7 @@ fn annotation(entry: &[u8]) -> Result<(String, Vec<u8>), Malformed> {
             _ => {}
         }
     }
-    Ok((key.to_owned(), value.to_vec()))
+    Ok((key, value))
 }
 
 fn text(bytes: &[u8]) -> Result<&str, Malformed> {
@@ -159,7 +176,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::Annotations;
+    use crate::{Annotations, EncryptedDekSource};
 
     /// The bytes behind the prefix of the annotated value in the specification of the stored
     /// format: empty plaintext, type 1.
@@ -172,9 +189,9 @@ mod tests {
         let bytes = hex::decode(GOLDEN).unwrap();
         let object = EncryptedObject::decode(&bytes).unwrap();
         assert_eq!(object.encrypted_data().len(), 60);
-        assert_eq!(object.dek_source().key_id.as_str(), "key-7");
+        assert_eq!(object.dek_source().key_id(), "key-7");
         assert_eq!(
-            object.dek_source().ciphertext.as_bytes(),
+            object.dek_source().ciphertext(),
             b"vtlo9TsuA/rOM9yuf5KZq2sPb0ROnM+uT1zNZ8/Yst8=".as_slice()
         );
         assert_eq!(
@@ -194,7 +211,7 @@ mod tests {
         bytes.extend(hex::decode("ba3e0103").unwrap());
         let object = EncryptedObject::decode(&bytes).unwrap();
         assert_eq!(object.encrypted_data(), [2]);
-        assert_eq!(object.dek_source().key_id.as_str(), "key-7");
+        assert_eq!(object.dek_source().key_id(), "key-7");
     }
 
     #[test]
@@ -255,7 +272,7 @@ mod tests {
                 key_id: key_id.parse().unwrap(),
                 annotations: Annotations::new(annotations).unwrap(),
             };
-            let object = EncryptedObject::new(&data, source, kind).unwrap();
+            let object = EncryptedObject::new(&data, (&source).into(), kind).unwrap();
             let mut bytes = Vec::new();
             object.clone().encode(&mut bytes);
             prop_assert_eq!(EncryptedObject::decode(&bytes).unwrap(), object);
@@ -281,7 +298,7 @@ mod tests {
                 (Ok(message), Ok(object)) => {
                     prop_assert_eq!(object.encrypted_data(), message.encrypted_data);
                     prop_assert_eq!(object.dek_source_type().number(), message.encrypted_dek_source_type);
-                    let source = object.into_dek_source();
+                    let source = object.into_dek_source().to_source();
                     prop_assert_eq!(source.key_id.as_str(), message.key_id);
                     prop_assert_eq!(source.ciphertext.as_bytes(), message.encrypted_dek_source);
                     prop_assert_eq!(source.annotations.to_wire(), message.annotations);

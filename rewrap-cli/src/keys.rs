@@ -2,8 +2,7 @@
 //! unwrapped so far. The one place where opening a value may have to wait.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
-    fmt,
+    collections::{BTreeMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -14,7 +13,7 @@ use subtle::ConstantTimeEq as _;
 use crate::{
     kms::{KmsClient, KmsError, KmsV1Client},
     stored::{
-        CurrentKey, CurrentKeys, DekRef, DekSources, FreshDekSource, KmsName, OpenError, Opened,
+        CurrentKey, CurrentKeys, DekRef, FreshDekSource, KmsName, KnownDeks, OpenError, Opened,
         ReadDek, Rule, Step, UnwrapError, WriteDek,
     },
 };
@@ -41,23 +40,7 @@ pub struct Keys {
     providers: BTreeMap<KmsName, KmsConnection>,
     current: CurrentKeys,
     down: BTreeMap<KmsName, UnwrapError>,
-    known: Mutex<Known>,
-}
-
-/// What was unwrapped so far, failures included.
-#[derive(Default)]
-struct Known(HashMap<DekRef, Result<ReadDek, UnwrapError>>);
-
-impl DekSources for Known {
-    fn get(&self, dek: &DekRef) -> Option<Result<&ReadDek, &UnwrapError>> {
-        self.0.get(dek).map(Result::as_ref)
-    }
-}
-
-impl fmt::Debug for Known {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Known").field("len", &self.0.len()).finish()
-    }
+    known: Mutex<KnownDeks>,
 }
 
 impl Keys {
@@ -95,7 +78,7 @@ impl Keys {
             }
         }
         // What failed while a provider was down may work now.
-        self.lock().0.retain(|_, outcome| outcome.is_ok());
+        self.lock().forget_failures();
     }
 
     /// The current key of every KMS v2 provider that is up.
@@ -235,7 +218,7 @@ impl Keys {
             })
             .buffer_unordered(UNWRAPS_IN_FLIGHT);
         while let Some((dek, outcome)) = answers.next().await {
-            self.lock().0.insert(dek, outcome);
+            self.lock().insert(dek, outcome);
         }
     }
 
@@ -270,12 +253,12 @@ impl Keys {
 
     fn forget_too_many(&self) {
         let mut known = self.lock();
-        if known.0.len() > KNOWN_LIMIT {
-            known.0.clear();
+        if known.len() > KNOWN_LIMIT {
+            known.clear();
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Known> {
+    fn lock(&self) -> MutexGuard<'_, KnownDeks> {
         // A panic elsewhere cannot leave the map half written.
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -13,7 +13,10 @@ pub mod rule;
 
 mod transformer;
 
-pub use dek::{DekRef, DekSources, FreshDekSource, KmsName, ReadDek, Step, UnwrapError, WriteDek};
+pub use dek::{
+    DekRef, DekSources, DekView, FreshDekSource, KmsName, Known, KnownDeks, ReadDek, Step,
+    UnwrapError, WriteDek,
+};
 pub use object::{Identity, NotAnObject, identify};
 pub use resource::{Crds, EtcdPrefix, GroupResource, Location, ObjectKey};
 pub use rule::{

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     error::Error,
+    sync::Arc,
 };
 
 use kms_proto::{
@@ -133,7 +134,7 @@ struct Survey<'a> {
     resources: Vec<ResourceInventory>,
     unreadable: Vec<Unreadable>,
     unowned: Vec<Unowned>,
-    deks: HashMap<DekRef, u64>,
+    deks: HashMap<Arc<DekRef>, u64>,
     revisions: Vec<i64>,
     /// The revision to read each store at; 0 is the newest.
     pinned: Vec<i64>,
@@ -270,7 +271,7 @@ impl<'a> Survey<'a> {
             written_with.key_id().cloned(),
             state,
         );
-        if let Some(dek) = written_with.dek {
+        if let WrittenWith::Dek(dek) = written_with {
             self.observe(&dek, record.mod_revision);
             *self.deks.entry(dek).or_default() += 1;
         }

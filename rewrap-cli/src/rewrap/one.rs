@@ -155,7 +155,7 @@ impl Rewrap<'_> {
             State::Plaintext | State::Stale(_) => {}
         }
         if let Some(from) = &self.options.from_key
-            && opened.written_with.key.as_deref() != Some(from)
+            && opened.written_with.key().map(|key| &**key) != Some(from)
         {
             return Verdict::Skip(Fate::NotChosen);
         }

@@ -7,13 +7,15 @@ use std::{
     sync::Arc,
 };
 
-use kms_proto::{DekSourceType, EncryptedDekSource, EncryptedObject, KeyId};
+use kms_proto::{DekSourceType, EncryptedDekSource, EncryptedDekSourceRef, EncryptedObject, KeyId};
 
 use crate::chain::Chain;
 
+mod known;
 mod read;
 mod write;
 
+pub use known::KnownDeks;
 pub use read::ReadDek;
 pub use write::{FreshDekSource, WriteDek};
 
@@ -54,18 +56,26 @@ impl DekRef {
         }
     }
 
-    pub(in crate::stored) fn v2(provider: &KmsName, object: EncryptedObject<'_>) -> Self {
-        Self::V2 {
-            provider: provider.clone(),
-            kind: object.dek_source_type(),
-            source: object.into_dek_source(),
-        }
-    }
-
     /// The provider that can unwrap it.
     pub fn provider(&self) -> &KmsName {
         match self {
             Self::V1 { provider, .. } | Self::V2 { provider, .. } => provider,
+        }
+    }
+
+    /// What the DEK source is when unwrapped; that of KMS v1 is a key.
+    pub fn kind(&self) -> DekSourceType {
+        match self {
+            Self::V1 { .. } => DekSourceType::AesGcmKey,
+            Self::V2 { kind, .. } => *kind,
+        }
+    }
+
+    /// The wrapped bytes.
+    pub fn ciphertext(&self) -> &[u8] {
+        match self {
+            Self::V1 { cipher, .. } => cipher,
+            Self::V2 { source, .. } => source.ciphertext.as_bytes(),
         }
     }
 
@@ -80,13 +90,85 @@ impl DekRef {
 
 impl Hash for DekRef {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        // Wrapping is randomised, so the ciphertext alone tells nearly all of them apart; one is
-        // looked up for every value.
+        // Wrapping is randomised, so the ciphertext alone tells nearly all of them apart.
+        self.ciphertext().hash(state);
+    }
+}
+
+/// A [`DekRef`] that is borrowed from a stored value: one is looked up for every value.
+#[derive(Debug)]
+pub enum DekView<'a> {
+    /// Of a KMS v1 envelope.
+    V1 {
+        /// The provider's name.
+        provider: &'a KmsName,
+        /// What the plugin made of the DEK.
+        cipher: &'a [u8],
+    },
+    /// Of a KMS v2 envelope.
+    V2 {
+        /// The provider's name.
+        provider: &'a KmsName,
+        /// What the DEK source is when unwrapped.
+        kind: DekSourceType,
+        /// What the plugin is asked to unwrap.
+        source: EncryptedDekSourceRef<'a>,
+    },
+}
+
+impl<'a> DekView<'a> {
+    pub(in crate::stored) fn v2(provider: &'a KmsName, object: EncryptedObject<'a>) -> Self {
+        Self::V2 {
+            provider,
+            kind: object.dek_source_type(),
+            source: object.into_dek_source(),
+        }
+    }
+
+    /// The wrapped bytes.
+    pub fn ciphertext(&self) -> &[u8] {
         match self {
             Self::V1 { cipher, .. } => cipher,
-            Self::V2 { source, .. } => source.ciphertext.as_bytes(),
+            Self::V2 { source, .. } => source.ciphertext(),
         }
-        .hash(state);
+    }
+
+    /// Whether it is this one.
+    pub fn is(&self, dek: &DekRef) -> bool {
+        match (self, dek) {
+            (Self::V1 { provider, cipher }, DekRef::V1 { .. }) => {
+                *provider == dek.provider() && *cipher == dek.ciphertext()
+            }
+            (
+                Self::V2 {
+                    provider,
+                    kind,
+                    source,
+                },
+                DekRef::V2 {
+                    kind: other_kind,
+                    source: other,
+                    ..
+                },
+            ) => *provider == dek.provider() && kind == other_kind && source == other,
+            _ => false,
+        }
+    }
+
+    /// The same with its own bytes.
+    pub fn to_ref(&self) -> DekRef {
+        match self {
+            Self::V1 { provider, cipher } => DekRef::v1(provider, cipher),
+            Self::V2 {
+                provider,
+                kind,
+                source,
+            } => DekRef::V2 {
+                provider: (*provider).clone(),
+                kind: *kind,
+                source: source.to_source(),
+            },
+        }
     }
 }
 
@@ -96,13 +178,22 @@ impl Hash for DekRef {
 /// kube-apiserver does, and asks nobody twice.
 pub trait DekSources {
     /// The unwrapped DEK source, or why it cannot be unwrapped. `None`: nobody has asked yet.
-    fn get(&self, dek: &DekRef) -> Option<Result<&ReadDek, &UnwrapError>>;
+    fn get(&self, dek: &DekView<'_>) -> Option<Result<Known<'_>, &UnwrapError>>;
+
+    /// The source that [`Self::get`] found last, if the KMS v2 values of it end so: see
+    /// [`EncryptedObject::split`]. A shortcut, which nobody needs to offer.
+    fn by_ending(&self, _provider: &KmsName, _ending: &[u8]) -> Option<Known<'_>> {
+        None
+    }
 }
 
-impl<T: DekSources + ?Sized> DekSources for &T {
-    fn get(&self, dek: &DekRef) -> Option<Result<&ReadDek, &UnwrapError>> {
-        (**self).get(dek)
-    }
+/// A DEK source that was unwrapped.
+#[derive(Debug, Clone, Copy)]
+pub struct Known<'a> {
+    /// Which it is; shared by all values that were written with it.
+    pub reference: &'a Arc<DekRef>,
+    /// The source, to open values with.
+    pub dek: &'a ReadDek,
 }
 
 /// Why a DEK source cannot be unwrapped: the text of the KMS client's error, remembered for every

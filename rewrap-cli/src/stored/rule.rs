@@ -152,19 +152,48 @@ impl fmt::Display for ProviderKind {
 
 /// Who wrote a stored value.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct WrittenWith {
-    /// The transformer.
-    pub provider: ProviderKind,
-    /// The name of the key or of the KMS provider; none for plain text.
-    pub key: Option<Arc<str>>,
-    /// The wrapped DEK source of a KMS envelope.
-    pub dek: Option<DekRef>,
+pub enum WrittenWith {
+    /// Nobody: plain text.
+    Nothing,
+    /// A key of a local provider.
+    Key {
+        /// The transformer.
+        provider: ProviderKind,
+        /// The name of the key.
+        name: Arc<str>,
+    },
+    /// A DEK source that a KMS provider wrapped.
+    Dek(Arc<DekRef>),
 }
 
 impl WrittenWith {
+    /// The transformer.
+    pub fn provider(&self) -> ProviderKind {
+        match self {
+            Self::Nothing => ProviderKind::Identity,
+            Self::Key { provider, .. } => *provider,
+            Self::Dek(dek) => match **dek {
+                DekRef::V1 { .. } => ProviderKind::KmsV1,
+                DekRef::V2 { .. } => ProviderKind::KmsV2,
+            },
+        }
+    }
+
+    /// The name of the key or of the KMS provider; none for plain text.
+    pub fn key(&self) -> Option<&Arc<str>> {
+        match self {
+            Self::Nothing => None,
+            Self::Key { name, .. } => Some(name),
+            Self::Dek(dek) => Some(dek.provider()),
+        }
+    }
+
     /// The KEK version of a KMS v2 envelope.
     pub fn key_id(&self) -> Option<&KeyId> {
-        self.dek.as_ref()?.key_id()
+        match self {
+            Self::Dek(dek) => dek.key_id(),
+            Self::Nothing | Self::Key { .. } => None,
+        }
     }
 }
 

@@ -10,14 +10,10 @@ use crate::stored::{DekRef, Rule, State, WrittenWith};
 
 /// A DEK source by a name that is safe to show.
 pub(super) fn dek_source_info(dek: &DekRef, objects: u64) -> DekSourceInfo {
-    let wrapped = match dek {
-        DekRef::V1 { cipher, .. } => cipher,
-        DekRef::V2 { source, .. } => source.ciphertext.as_bytes(),
-    };
     DekSourceInfo {
         provider: dek.provider().to_string(),
         key_id: dek.key_id().cloned(),
-        sha256: hex::encode(Sha256::digest(wrapped)),
+        sha256: hex::encode(Sha256::digest(dek.ciphertext())),
         objects,
     }
 }
@@ -25,8 +21,11 @@ pub(super) fn dek_source_info(dek: &DekRef, objects: u64) -> DekSourceInfo {
 /// The key a value was written with.
 pub fn key_ref(written_with: &WrittenWith) -> KeyRef {
     KeyRef {
-        provider: written_with.provider.to_string(),
-        key: written_with.key.as_deref().unwrap_or_default().to_owned(),
+        provider: written_with.provider().to_string(),
+        key: written_with
+            .key()
+            .map(ToString::to_string)
+            .unwrap_or_default(),
     }
 }
 

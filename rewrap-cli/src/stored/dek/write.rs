@@ -1,12 +1,15 @@
 use std::{
     fmt,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use kms_proto::{DekSource, DekSourceType, EncryptedDekSource, EncryptedObject, KeyId};
 use zeroize::Zeroizing;
 
-use super::{DekRef, KmsName, ReadDek};
+use super::{DekRef, KmsName, Known, ReadDek};
 use crate::stored::transformer::kms_v2::Seed;
 
 /// A DEK source that this process has just made and nobody else encrypts with.
@@ -36,12 +39,12 @@ impl FreshDekSource {
 /// What new values of one KMS v2 provider are sealed with: a DEK source of our own and what the
 /// plugin made of it.
 pub struct WriteDek {
-    provider: KmsName,
+    reference: Arc<DekRef>,
     kind: DekSourceType,
+    key_id: KeyId,
     dek: ReadDek,
-    encrypted: EncryptedDekSource,
-    /// The stored object behind its first field, which is the same for every value.
-    tail: Box<[u8]>,
+    /// What every stored object has behind its encrypted data.
+    ending: Box<[u8]>,
     /// The next value of the nonce's counter, type 0 only.
     counter: AtomicU64,
 }
@@ -62,23 +65,27 @@ impl WriteDek {
         encrypted: EncryptedDekSource,
     ) -> Self {
         Self {
-            provider,
+            ending: ending(&encrypted, kind),
+            key_id: encrypted.key_id.clone(),
+            reference: Arc::new(DekRef::V2 {
+                provider,
+                kind,
+                source: encrypted,
+            }),
             kind,
             dek: ReadDek::new(source),
-            tail: tail(encrypted.clone(), kind),
-            encrypted,
             counter: AtomicU64::new(Self::FIRST_COUNT),
         }
     }
 
     /// The provider whose values are sealed with it.
     pub fn provider(&self) -> &KmsName {
-        &self.provider
+        self.reference.provider()
     }
 
     /// The KEK version that wrapped it.
     pub fn key_id(&self) -> &KeyId {
-        &self.encrypted.key_id
+        &self.key_id
     }
 
     /// What the DEK source is used as.
@@ -87,31 +94,28 @@ impl WriteDek {
     }
 
     /// How the values that are sealed with it refer to it.
-    pub fn dek_ref(&self) -> DekRef {
-        DekRef::V2 {
-            provider: self.provider.clone(),
-            kind: self.kind,
-            source: self.encrypted.clone(),
-        }
-    }
-
-    /// Whether a stored value needs this DEK source.
-    pub(in crate::stored) fn is(&self, dek: &DekRef) -> bool {
-        matches!(dek, DekRef::V2 { provider, kind, source }
-            if *provider == self.provider && *kind == self.kind && *source == self.encrypted)
+    pub fn reference(&self) -> &Arc<DekRef> {
+        &self.reference
     }
 
     /// The same, to open values with.
-    pub(in crate::stored) fn as_read(&self) -> &ReadDek {
-        &self.dek
+    pub(in crate::stored) fn known(&self) -> Known<'_> {
+        Known {
+            reference: &self.reference,
+            dek: &self.dek,
+        }
+    }
+
+    pub(in crate::stored) fn source(&self) -> &DekSource {
+        self.dek.source()
     }
 
     pub(in crate::stored) fn seed(&self) -> &Seed {
         self.dek.seed().expect("a fresh source is long enough")
     }
 
-    pub(in crate::stored) fn tail(&self) -> &[u8] {
-        &self.tail
+    pub(in crate::stored) fn ending(&self) -> &[u8] {
+        &self.ending
     }
 
     /// A counter value that no other call gets; `None` once all are used.
@@ -127,19 +131,17 @@ impl WriteDek {
 impl fmt::Debug for WriteDek {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WriteDek")
-            .field("provider", &self.provider)
-            .field("kind", &self.kind)
-            .field("encrypted", &self.encrypted)
+            .field("reference", &self.reference)
             .finish_non_exhaustive()
     }
 }
 
-/// Everything of a stored object behind its first field.
-fn tail(encrypted: EncryptedDekSource, kind: DekSourceType) -> Box<[u8]> {
-    const FIRST_FIELD: [u8; 3] = [0x0a, 0x01, 0x00];
+/// What every stored object of a DEK source has behind its encrypted data.
+pub(super) fn ending(encrypted: &EncryptedDekSource, kind: DekSourceType) -> Box<[u8]> {
     let mut bytes = Vec::new();
-    EncryptedObject::new(&[0], encrypted, kind)
+    EncryptedObject::new(&[0], encrypted.into(), kind)
         .expect("one byte is not empty")
         .encode(&mut bytes);
-    bytes[FIRST_FIELD.len()..].into()
+    let (_, ending) = EncryptedObject::split(&bytes).expect("the data comes first");
+    ending.into()
 }

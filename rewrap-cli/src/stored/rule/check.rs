@@ -1,5 +1,5 @@
 use super::{CurrentKeys, Rule};
-use crate::stored::dek::{DekRef, DekSources, ReadDek, Step, UnwrapError, WriteDek};
+use crate::stored::dek::{DekSources, DekView, Known, Step, UnwrapError, WriteDek};
 
 impl Rule {
     /// Whether a value that was just sealed opens to what was sealed: the last look before it takes
@@ -22,9 +22,9 @@ impl Rule {
 struct OwnDek<'a>(Option<&'a WriteDek>);
 
 impl DekSources for OwnDek<'_> {
-    fn get(&self, dek: &DekRef) -> Option<Result<&ReadDek, &UnwrapError>> {
-        let own = self.0.filter(|own| own.is(dek))?;
-        Some(Ok(own.as_read()))
+    fn get(&self, dek: &DekView<'_>) -> Option<Result<Known<'_>, &UnwrapError>> {
+        let own = self.0.filter(|own| dek.is(own.reference()))?;
+        Some(Ok(own.known()))
     }
 }
 

@@ -7,7 +7,7 @@ use super::{
     WrittenWith, strip_name,
 };
 use crate::stored::{
-    dek::DekRef,
+    dek::{DekRef, DekView},
     transformer::{OpenCause, kms_v1},
 };
 
@@ -43,11 +43,7 @@ impl Rule {
                 Provider::Identity if value.starts_with(ENCRYPTED_PREFIX) => continue,
                 Provider::Identity => {
                     return Ok(Class {
-                        written_with: WrittenWith {
-                            provider: kind,
-                            key: None,
-                            dek: None,
-                        },
+                        written_with: WrittenWith::Nothing,
                         state: State::of(kind, index, Reasons::default(), true),
                     });
                 }
@@ -114,29 +110,28 @@ impl Candidate<'_, '_> {
             body,
         } = self;
         let fail = |cause| OpenError::Attempts(vec![Attempt::new(kind, Some(name), cause)]);
-        let mut dek = None;
-        match kind {
+        let written_with = match kind {
             ProviderKind::KmsV1 => {
                 let (cipher, _) = kms_v1::split(body).map_err(fail)?;
-                dek = Some(DekRef::v1(name, cipher));
+                WrittenWith::Dek(Arc::new(DekRef::v1(name, cipher)))
             }
             ProviderKind::KmsV2 => {
                 let object =
                     EncryptedObject::decode(body).map_err(|e| fail(OpenCause::Envelope(e)))?;
-                dek = Some(DekRef::v2(name, object));
+                WrittenWith::Dek(Arc::new(DekView::v2(name, object).to_ref()))
             }
-            _ => {}
-        }
-        let (mut reasons, knowable) = dek
-            .as_ref()
-            .map_or_else(|| (Reasons::default(), true), |dek| current.judge(dek));
+            provider => WrittenWith::Key {
+                provider,
+                name: name.clone(),
+            },
+        };
+        let (mut reasons, knowable) = match &written_with {
+            WrittenWith::Dek(dek) => current.judge(dek),
+            WrittenWith::Nothing | WrittenWith::Key { .. } => (Reasons::default(), true),
+        };
         reasons.add_if(key_index != 0, Reason::Key);
         Ok(Class {
-            written_with: WrittenWith {
-                provider: kind,
-                key: Some(name.clone()),
-                dek,
-            },
+            written_with,
             state: State::of(kind, index, reasons, knowable),
         })
     }

@@ -1,5 +1,3 @@
-use std::sync::Arc;
-
 use kms_proto::EncryptedObject;
 
 use super::{
@@ -7,7 +5,7 @@ use super::{
     Rule, State, WrittenWith, strip_name,
 };
 use crate::stored::{
-    dek::{DekRef, DekSources, Step},
+    dek::{DekSources, DekView, Known, Step, UnwrapError},
     object::{self, NotAnObject},
     transformer::{
         OpenCause, Plaintext, aes_cbc, aes_gcm::GcmKey, identity, kms_v1, kms_v2, secretbox,
@@ -141,8 +139,10 @@ fn with_keys(
                 reasons.add_if(index != 0, Reason::Key);
                 return Some(Found {
                     plaintext,
-                    key: Some(key.name.clone()),
-                    dek: None,
+                    written_with: WrittenWith::Key {
+                        provider: kind,
+                        name: key.name.clone(),
+                    },
                     reasons,
                     knowable: true,
                 });
@@ -164,18 +164,20 @@ fn with_kms_v1(
     accept: impl Fn(&[u8]) -> Result<(), NotAnObject>,
 ) -> Result<Step<Found>, OpenCause> {
     let (cipher, payload) = kms_v1::split(body)?;
-    let dek = DekRef::v1(name, cipher);
-    let Some(known) = deks.get(&dek) else {
-        return Ok(Step::Need(dek));
+    let dek = DekView::V1 {
+        provider: name,
+        cipher,
     };
-    let known = known.map_err(|error| OpenCause::Unwrap(error.clone()))?;
-    let kms_v1::Opened { plaintext, legacy } = kms_v1::open(known.source(), path, payload, accept)?;
+    let Some(known) = deks.get(&dek) else {
+        return Ok(Step::Need(dek.to_ref()));
+    };
+    let Known { reference, dek } = known.map_err(not_unwrapped)?;
+    let kms_v1::Opened { plaintext, legacy } = kms_v1::open(dek.source(), path, payload, accept)?;
     let mut reasons = Reasons::default();
     reasons.add_if(legacy, Reason::LegacyPayload);
     Ok(Step::Done(Found {
         plaintext,
-        key: Some(name.clone()),
-        dek: Some(dek),
+        written_with: WrittenWith::Dek(reference.clone()),
         reasons,
         knowable: false,
     }))
@@ -188,30 +190,46 @@ fn with_kms_v2(
     current: &CurrentKeys,
     deks: &impl DekSources,
 ) -> Result<Step<Found>, OpenCause> {
-    let object = EncryptedObject::decode(body).map_err(OpenCause::Envelope)?;
-    let data = object.encrypted_data();
-    let kind = object.dek_source_type();
-    let dek = DekRef::v2(name, object);
-    let Some(known) = deks.get(&dek) else {
-        return Ok(Step::Need(dek));
+    let (data, known) = if let Some(found) = by_ending(name, body, deks) {
+        found
+    } else {
+        let object = EncryptedObject::decode(body).map_err(OpenCause::Envelope)?;
+        let data = object.encrypted_data();
+        let dek = DekView::v2(name, object);
+        let Some(known) = deks.get(&dek) else {
+            return Ok(Step::Need(dek.to_ref()));
+        };
+        (data, known.map_err(not_unwrapped)?)
     };
-    let known = known.map_err(|error| OpenCause::Unwrap(error.clone()))?;
-    let plaintext = kms_v2::open(known, kind, path, data)?;
-    let (reasons, knowable) = current.judge(&dek);
+    let Known { reference, dek } = known;
+    let plaintext = kms_v2::open(dek, reference.kind(), path, data)?;
+    let (reasons, knowable) = current.judge(reference);
     Ok(Step::Done(Found {
         plaintext,
-        key: Some(name.clone()),
-        dek: Some(dek),
+        written_with: WrittenWith::Dek(reference.clone()),
         reasons,
         knowable,
     }))
 }
 
+/// The shortcut for values that end like the last one: their envelope need not be decoded.
+fn by_ending<'v, 'd>(
+    name: &KmsName,
+    body: &'v [u8],
+    deks: &'d impl DekSources,
+) -> Option<(&'v [u8], Known<'d>)> {
+    let (data, ending) = EncryptedObject::split(body)?;
+    Some((data, deks.by_ending(name, ending)?))
+}
+
+fn not_unwrapped(error: &UnwrapError) -> OpenCause {
+    OpenCause::Unwrap(error.clone())
+}
+
 /// A success, before it is known which provider of the rule it was.
 struct Found {
     plaintext: Plaintext,
-    key: Option<Arc<str>>,
-    dek: Option<DekRef>,
+    written_with: WrittenWith,
     reasons: Reasons,
     knowable: bool,
 }
@@ -220,8 +238,7 @@ impl Found {
     fn plain(plaintext: Plaintext) -> Self {
         Self {
             plaintext,
-            key: None,
-            dek: None,
+            written_with: WrittenWith::Nothing,
             reasons: Reasons::default(),
             knowable: true,
         }
@@ -230,14 +247,13 @@ impl Found {
     fn by(self, provider: ProviderKind, index: usize) -> Opened {
         let Self {
             plaintext,
-            key,
-            dek,
+            written_with,
             reasons,
             knowable,
         } = self;
         Opened {
             plaintext,
-            written_with: WrittenWith { provider, key, dek },
+            written_with,
             state: State::of(provider, index, reasons, knowable),
         }
     }

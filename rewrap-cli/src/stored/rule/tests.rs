@@ -1,14 +1,15 @@
 //! Values of real kube-apiservers, altered values, and the rules of reading and of staleness.
 
-use std::collections::HashMap;
-
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use kms_proto::{Annotations, DekSource, DekSourceType, EncryptedDekSource};
 use zeroize::Zeroizing;
 
 use super::*;
 use crate::stored::{
-    dek::{DekRef, DekSources, FreshDekSource, ReadDek, Step, UnwrapError, WriteDek},
+    dek::{
+        DekRef, DekSources, DekView, FreshDekSource, Known, KnownDeks, ReadDek, Step, UnwrapError,
+        WriteDek,
+    },
     object::{self, NotAnObject},
 };
 
@@ -22,28 +23,28 @@ mod wrong_key;
 /// The outcomes of a plugin that "wraps" by base64, as Kubernetes' own test plugin does.
 #[derive(Default)]
 struct Base64Plugin {
-    known: HashMap<DekRef, Result<ReadDek, UnwrapError>>,
+    known: KnownDeks,
     asked: usize,
 }
 
 impl DekSources for Base64Plugin {
-    fn get(&self, dek: &DekRef) -> Option<Result<&ReadDek, &UnwrapError>> {
-        self.known.get(dek).map(Result::as_ref)
+    fn get(&self, dek: &DekView<'_>) -> Option<Result<Known<'_>, &UnwrapError>> {
+        self.known.get(dek)
+    }
+
+    fn by_ending(&self, provider: &KmsName, ending: &[u8]) -> Option<Known<'_>> {
+        self.known.by_ending(provider, ending)
     }
 }
 
 impl Base64Plugin {
     fn unwrap(&mut self, dek: DekRef) {
-        let ciphertext = match &dek {
-            DekRef::V1 { cipher, .. } => cipher,
-            DekRef::V2 { source, .. } => source.ciphertext.as_bytes(),
-        };
         let outcome = BASE64_STANDARD
-            .decode(ciphertext)
+            .decode(dek.ciphertext())
             .map(|bytes| ReadDek::new(DekSource::new(bytes)))
             .map_err(|error| UnwrapError::new(&error));
         self.asked += 1;
-        assert!(self.known.insert(dek, outcome).is_none(), "asked twice");
+        assert!(self.known.insert(dek, outcome), "asked twice");
     }
 
     /// Opens as production does.

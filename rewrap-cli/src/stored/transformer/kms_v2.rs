@@ -56,7 +56,7 @@ pub(in crate::stored) fn open(
 
 /// The bytes that [`seal`] appends, at most.
 pub(in crate::stored) fn sealed_len(dek: &WriteDek, plaintext: &[u8]) -> usize {
-    1 + MAX_DELIMITER_LEN + INFO_LEN + NONCE_LEN + plaintext.len() + TAG_LEN + dek.tail().len()
+    1 + MAX_DELIMITER_LEN + INFO_LEN + NONCE_LEN + plaintext.len() + TAG_LEN + dek.ending().len()
 }
 
 /// Appends the envelope of a value, encrypting in place: the plaintext is copied once.
@@ -69,7 +69,7 @@ pub(in crate::stored) fn seal(
     let gcm_len = NONCE_LEN + plaintext.len() + TAG_LEN;
     match dek.kind() {
         DekSourceType::AesGcmKey => {
-            let secret = dek.as_read().source().expose();
+            let secret = dek.source().expose();
             let count = dek.next_count().ok_or(SealError::NoncesExhausted)?;
             let mut nonce = [0; NONCE_LEN];
             let (random, counter) = nonce.split_at_mut(NONCE_LEN - size_of_val(&count));
@@ -89,7 +89,7 @@ pub(in crate::stored) fn seal(
             key.seal(path, plaintext, nonce.try_into().expect("the rest"), out)?;
         }
     }
-    out.extend_from_slice(dek.tail());
+    out.extend_from_slice(dek.ending());
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use kms_proto::EncryptedObject;
 use super::{golden::Golden, *};
 
 /// A plugin that authenticates: it unwraps what the golden value holds and nothing else.
-struct OneDek(Option<(DekRef, ReadDek)>, UnwrapError);
+struct OneDek(KnownDeks, UnwrapError);
 
 impl OneDek {
     fn of(golden: &Golden) -> Self {
@@ -20,20 +20,21 @@ impl OneDek {
                 anything,
             )
             .unwrap();
-        let known = plugin.known.into_iter().next();
+        assert!(plugin.known.len() <= 1);
         Self(
-            known.map(|(dek, source)| (dek, source.unwrap())),
+            plugin.known,
             UnwrapError::new(&std::io::Error::other("unauthentic")),
         )
     }
 }
 
 impl DekSources for OneDek {
-    fn get(&self, dek: &DekRef) -> Option<Result<&ReadDek, &UnwrapError>> {
-        match &self.0 {
-            Some((known, source)) if known == dek => Some(Ok(source)),
-            _ => Some(Err(&self.1)),
-        }
+    fn get(&self, dek: &DekView<'_>) -> Option<Result<Known<'_>, &UnwrapError>> {
+        self.0.get(dek).or(Some(Err(&self.1)))
+    }
+
+    fn by_ending(&self, provider: &KmsName, ending: &[u8]) -> Option<Known<'_>> {
+        self.0.by_ending(provider, ending)
     }
 }
 

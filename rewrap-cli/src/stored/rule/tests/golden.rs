@@ -111,7 +111,7 @@ fn every_value_of_kube_apiserver_opens() {
             opened.written_with.key_id().map(KeyId::as_str),
             golden.key_id.as_deref()
         );
-        assert_eq!(opened.written_with.provider, golden.provider.kind());
+        assert_eq!(opened.written_with.provider(), golden.provider.kind());
         let class = rule
             .classify(&golden.value, &CurrentKeys::default())
             .unwrap();

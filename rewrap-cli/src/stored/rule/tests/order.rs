@@ -101,7 +101,7 @@ fn after_an_error_the_next_key_of_the_same_name_is_tried() {
         let rule = Rule::new(provider(vec![key("k", &wrong), key("k", &LONG)]), []);
         let opened = Base64Plugin::default().open(&rule, PATH, &value).unwrap();
         assert_eq!(opened.plaintext.expose(), SECRET);
-        assert_eq!(opened.written_with.provider, kind);
+        assert_eq!(opened.written_with.provider(), kind);
         let rule = Rule::new(
             provider(vec![key("k", &wrong)]),
             [provider(vec![key("k", &LONG)])],
@@ -131,7 +131,7 @@ fn names_with_colons_overlap_and_the_right_one_opens() {
             (opened.written_with, opened.state),
             (class.written_with, class.state),
         ] {
-            assert_eq!(written_with.key.as_deref(), Some("a:b"));
+            assert_eq!(written_with.key().map(|key| &**key), Some("a:b"));
             assert_eq!(state, State::Stale([Reason::Key].into_iter().collect()));
         }
     }

@@ -104,18 +104,14 @@ fn kms_v2_opens_with_another_implementation() {
         let value = rule.seal(PATH, &plaintext(len), Some(&seed)).unwrap();
         let object = EncryptedObject::decode(body(&value, "k8s:enc:kms:v2:k:")).unwrap();
         let (info, body) = object.encrypted_data().split_at(32);
-        let prk = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, seed.as_read().source().expose());
+        let prk = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, seed.source().expose());
         let derived = ring::hmac::sign(&prk, &[info, &[1]].concat());
         let opened = open_gcm::<Aes256Gcm>(derived.as_ref(), PATH, body);
         assert_eq!(opened, plaintext(len));
 
         let value = rule.seal(PATH, &plaintext(len), Some(&dek)).unwrap();
         let object = EncryptedObject::decode(self::body(&value, "k8s:enc:kms:v2:k:")).unwrap();
-        let opened = open_gcm::<Aes256Gcm>(
-            dek.as_read().source().expose(),
-            PATH,
-            object.encrypted_data(),
-        );
+        let opened = open_gcm::<Aes256Gcm>(dek.source().expose(), PATH, object.encrypted_data());
         assert_eq!(opened, plaintext(len));
     }
 }
@@ -212,8 +208,8 @@ proptest! {
         prop_assert_eq!(opened.plaintext.expose(), &plaintext);
         prop_assert_eq!(opened.state, State::Current);
         let (provider, key) = rule.writes_with();
-        prop_assert_eq!(opened.written_with.provider, provider);
-        prop_assert_eq!(opened.written_with.key.as_ref(), key);
+        prop_assert_eq!(opened.written_with.provider(), provider);
+        prop_assert_eq!(opened.written_with.key(), key);
         let class = rule.classify(&value, &current).unwrap();
         prop_assert_eq!(class.written_with, opened.written_with);
         prop_assert_eq!(class.state, State::Current);
