@@ -191,7 +191,7 @@ async fn users_are_refused_in_words_that_help() {
     assert_eq!(error.exit_code(), 4);
 
     // A new password ends all tokens of the user; the store fetches another.
-    etcd.change_password("toor", "rewrap", "right");
+    etcd.change_password("rewrap", "right");
     let reads: Vec<_> = (0..20)
         .map(|_| {
             let store = store.clone();
@@ -201,7 +201,7 @@ async fn users_are_refused_in_words_that_help() {
     for read in reads {
         assert!(read.await.unwrap().unwrap().is_some());
     }
-    etcd.change_password("toor", "rewrap", "another");
+    etcd.change_password("rewrap", "another");
     let error = store.get(b"/registry/a").await.unwrap_err();
     assert!(matches!(error, StoreError::Login { .. }), "{error}");
 }

@@ -1,0 +1,204 @@
+//! The second way into an etcd, its JSON gateway, which shares no code with the store.
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use serde_json::{Value, json};
+
+use super::{Etcd, http};
+
+impl Etcd {
+    /// Writes a key and returns the revision.
+    pub(crate) fn put(&self, key: &str, value: &[u8]) -> i64 {
+        self.put_with_lease(key, value, 0)
+    }
+
+    /// Writes a key under a lease and returns the revision.
+    pub(crate) fn put_with_lease(&self, key: &str, value: &[u8], lease: i64) -> i64 {
+        let body = json!({"key": b64(key), "value": b64(value), "lease": lease.to_string()});
+        number(&self.post("/v3/kv/put", &body)["header"]["revision"])
+    }
+
+    /// Deletes a key.
+    pub(crate) fn delete(&self, key: &str) {
+        self.post("/v3/kv/deleterange", &json!({"key": b64(key)}));
+    }
+
+    /// The value of a key and its lease.
+    pub(crate) fn get(&self, key: &str) -> Option<(Vec<u8>, i64)> {
+        let answer = self.post("/v3/kv/range", &json!({"key": b64(key)}));
+        let kv = answer["kvs"].get(0)?;
+        let value = kv["value"].as_str().unwrap_or_default();
+        Some((BASE64_STANDARD.decode(value).unwrap(), number(&kv["lease"])))
+    }
+
+    /// The revision of the newest write.
+    pub(crate) fn revision(&self) -> i64 {
+        number(&self.post("/v3/kv/range", &json!({"key": b64("\0")}))["header"]["revision"])
+    }
+
+    /// Everything under keys that begin with `prefix`.
+    pub(crate) fn list(&self, prefix: &str) -> Vec<Stored> {
+        // The end of the range is the prefix with its last byte raised.
+        let mut end = prefix.as_bytes().to_vec();
+        *end.last_mut().unwrap() += 1;
+        self.range(prefix.as_bytes(), &end)
+    }
+
+    /// All keys and all leases: what must be the same before and after whatever must not write.
+    pub(crate) fn everything(&self) -> Everything {
+        let answer = self.post("/v3/lease/leases", &json!({}));
+        let leases = answer["leases"].as_array().map_or(&[][..], Vec::as_slice);
+        let mut leases: Vec<_> = leases.iter().map(|lease| number(&lease["ID"])).collect();
+        leases.sort_unstable();
+        Everything {
+            // From the first key that there can be, to the end of all keys.
+            keys: self.range(b"\0", b"\0"),
+            leases,
+        }
+    }
+
+    fn range(&self, first: &[u8], end: &[u8]) -> Vec<Stored> {
+        let answer = self.post(
+            "/v3/kv/range",
+            &json!({"key": b64(first), "range_end": b64(end)}),
+        );
+        let kvs = answer["kvs"].as_array().map_or(&[][..], Vec::as_slice);
+        let bytes = |value: &Value| {
+            BASE64_STANDARD
+                .decode(value.as_str().unwrap_or_default())
+                .unwrap()
+        };
+        kvs.iter()
+            .map(|kv| Stored {
+                key: String::from_utf8(bytes(&kv["key"])).unwrap(),
+                value: bytes(&kv["value"]),
+                revision: number(&kv["mod_revision"]),
+                lease: number(&kv["lease"]),
+            })
+            .collect()
+    }
+
+    /// A new lease of so many seconds.
+    pub(crate) fn lease(&self, seconds: i64) -> i64 {
+        number(&self.post("/v3/lease/grant", &json!({"TTL": seconds}))["ID"])
+    }
+
+    /// Ends a lease and deletes its keys.
+    pub(crate) fn revoke(&self, lease: i64) {
+        self.post("/v3/lease/revoke", &json!({"ID": lease.to_string()}));
+    }
+
+    /// Forgets all revisions before this one.
+    pub(crate) fn compact(&self, revision: i64) {
+        self.post(
+            "/v3/kv/compaction",
+            &json!({"revision": revision.to_string(), "physical": true}),
+        );
+    }
+
+    /// Gives the space of forgotten revisions back to the file system.
+    pub(crate) fn defragment(&self) {
+        self.post("/v3/maintenance/defragment", &json!({}));
+    }
+
+    /// Ends the NOSPACE alarm.
+    pub(crate) fn disarm(&self) {
+        let path = "/v3/maintenance/alarm";
+        let raised = self.post(path, &json!({"action": "GET"}));
+        for alarm in raised["alarms"].as_array().map_or(&[][..], Vec::as_slice) {
+            let member = &alarm["memberID"];
+            self.post(
+                path,
+                &json!({"action": "DEACTIVATE", "memberID": member, "alarm": "NOSPACE"}),
+            );
+        }
+    }
+
+    /// Switches authentication on: a user that may read and write only the keys from the first to
+    /// before the second, and `root`, as which everything here goes on.
+    pub(crate) fn enable_auth(
+        &self,
+        root_password: &str,
+        user: &str,
+        password: &str,
+        range: [&str; 2],
+    ) {
+        let [key, end] = range;
+        for (path, body) in [
+            (
+                "user/add",
+                json!({"name": "root", "password": root_password}),
+            ),
+            ("role/add", json!({"name": "root"})),
+            ("user/grant", json!({"user": "root", "role": "root"})),
+            ("user/add", json!({"name": user, "password": password})),
+            ("role/add", json!({"name": "limited"})),
+            (
+                "role/grant",
+                json!({"name": "limited", "perm": {"permType": "READWRITE", "key": b64(key), "range_end": b64(end)}}),
+            ),
+            ("user/grant", json!({"user": user, "role": "limited"})),
+            ("enable", json!({})),
+        ] {
+            self.post(&format!("/v3/auth/{path}"), &body);
+        }
+        let login = json!({"name": "root", "password": root_password});
+        let answer = self.post("/v3/auth/authenticate", &login);
+        let token = answer["token"].as_str().unwrap();
+        self.authorization
+            .set(format!("Authorization: {token}\r\n"))
+            .unwrap();
+    }
+
+    /// Gives a user a password, which ends the tokens it has.
+    pub(crate) fn change_password(&self, user: &str, password: &str) {
+        let body = json!({"name": user, "password": password});
+        self.post("/v3/auth/user/changepw", &body);
+    }
+
+    /// Asks the JSON gateway; an error fails the test.
+    fn post(&self, path: &str, body: &Value) -> Value {
+        let header = self.authorization.get().map_or("", String::as_str);
+        let body = body.to_string();
+        let length = body.len();
+        let answer = http(
+            self.gateway,
+            &format!(
+                "POST {path} HTTP/1.0\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n{header}\r\n{body}"
+            ),
+        )
+        .unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(
+            head.lines().next().unwrap().ends_with("200 OK"),
+            "{path}: {head} {body}"
+        );
+        serde_json::from_str(body).unwrap()
+    }
+}
+
+/// What is stored under a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Stored {
+    pub(crate) key: String,
+    pub(crate) value: Vec<u8>,
+    /// Of the newest write.
+    pub(crate) revision: i64,
+    /// 0 where there is none.
+    pub(crate) lease: i64,
+}
+
+/// All that an etcd holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Everything {
+    pub(crate) keys: Vec<Stored>,
+    pub(crate) leases: Vec<i64>,
+}
+
+fn b64(bytes: impl AsRef<[u8]>) -> String {
+    BASE64_STANDARD.encode(bytes)
+}
+
+/// The gateway writes 64-bit numbers as text and leaves zeros out.
+fn number(value: &Value) -> i64 {
+    value.as_str().map_or(0, |text| text.parse().unwrap())
+}
