@@ -5,13 +5,15 @@
 //! either still the old value or already the new one, and only a value that was proved stale is
 //! ever replaced.
 
-use std::sync::Arc;
+use std::{cell::Cell, sync::Arc};
 
 use futures_util::{StreamExt as _, stream};
+use kms_proto::KeyId;
 
 use crate::{
     area::{Area, AreaError, Areas, Content},
     keys::{KeyChange, WriteDekError},
+    kms::KmsError,
     pace::{Pace, Stop},
     progress::Progress,
     scan::Scan,
@@ -55,6 +57,8 @@ pub struct Rewrap<'a> {
     options: &'a Options,
     stop: &'a Stop,
     state: &'a RunState,
+    /// Something went wrong that ends the pass; nothing new begins.
+    failed: Cell<bool>,
 }
 
 /// How a pass ended.
@@ -83,6 +87,7 @@ impl<'a> Rewrap<'a> {
             options,
             stop,
             state,
+            failed: Cell::new(false),
         }
     }
 
@@ -159,7 +164,7 @@ impl<'a> Rewrap<'a> {
                     self.state.add(fate);
                 }
                 Err(error) => {
-                    self.stop.request();
+                    self.failed.set(true);
                     failure.get_or_insert(error);
                 }
             }
@@ -169,7 +174,7 @@ impl<'a> Rewrap<'a> {
 
     /// Whether one more object may be written; counts it if so.
     fn begin(&self) -> bool {
-        let may = !self.stop.is_requested() && !self.limit_reached();
+        let may = !self.failed.get() && !self.stop.is_requested() && !self.limit_reached();
         if may {
             self.state.count_begun();
         }
@@ -195,13 +200,12 @@ impl<'a> Rewrap<'a> {
 
     /// The one DEK source of this run for a KMS v2 provider, made when it is first needed: every
     /// distinct one costs every apiserver start a Decrypt.
-    async fn write_dek(&self, rule: &Rule) -> Result<Option<Arc<WriteDek>>, WriteDekError> {
+    async fn write_dek(&self, rule: &Rule) -> Result<Option<Arc<WriteDek>>, RunError> {
         match rule.providers().first() {
-            Some(Provider::KmsV2(provider)) => self
-                .state
-                .write_dek(provider, &self.session.keys)
-                .await
-                .map(Some),
+            Some(Provider::KmsV2(provider)) => {
+                let made = self.state.write_dek(provider, &self.session.keys).await;
+                Ok(Some(made?))
+            }
             _ => Ok(None),
         }
     }
@@ -222,5 +226,23 @@ pub enum RunError {
     Store(#[from] StoreError),
     /// No DEK source to write with.
     #[error(transparent)]
-    WriteDek(#[from] WriteDekError),
+    WriteDek(#[from] Arc<WriteDekError>),
+}
+
+impl RunError {
+    /// The key id now, where the only reason is that a KMS provider rotated: what is written is safe,
+    /// and a run may go on under the new key.
+    pub fn rotated_to(&self) -> Option<&KeyId> {
+        match self {
+            Self::KeyChange(KeyChange::Rotated { to, .. }) => Some(to),
+            Self::WriteDek(error) => match &**error {
+                WriteDekError::Kms {
+                    source: KmsError::KeyIdChanged { encrypt, .. },
+                    ..
+                } => Some(encrypt),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
 }

@@ -2,13 +2,14 @@
 
 use std::path::PathBuf;
 
+use kms_proto::KeyId;
+
 use super::Exit;
 use crate::{
     apiserver::ApiserverError,
     area::AreaError,
     config::encryption::ConfigErrors,
-    keys::{KeyChange, WriteDekError},
-    kms::KmsError,
+    keys::WriteDekError,
     rewrap::{CanaryError, RunError},
     session::SessionError,
     store::StoreError,
@@ -118,6 +119,14 @@ impl CommandError {
             Self::Unreadable { .. } => Exit::Findings,
         }
     }
+
+    /// The key id now, where the only reason is that a KMS provider rotated.
+    pub fn rotated_to(&self) -> Option<&KeyId> {
+        match self {
+            Self::Canary(CanaryError::Run(error)) | Self::Run(error) => error.rotated_to(),
+            _ => None,
+        }
+    }
 }
 
 impl From<StoreError> for CommandError {
@@ -157,16 +166,19 @@ fn of_area(error: &AreaError) -> Exit {
 
 fn of_run(error: &RunError) -> Exit {
     match error {
-        RunError::KeyChange(KeyChange::Rotated { .. }) => Exit::Gate,
-        RunError::KeyChange(KeyChange::Down { .. }) => Exit::Unreachable,
+        _ if error.rotated_to().is_some() => Exit::Gate,
+        RunError::KeyChange(_) => Exit::Unreachable,
         RunError::Area(error) => of_area(error),
         RunError::Store(error) => of_store(error),
-        RunError::WriteDek(WriteDekError::Random(_)) => Exit::Runtime,
-        RunError::WriteDek(WriteDekError::Kms {
-            source: KmsError::KeyIdChanged { .. },
-            ..
-        }) => Exit::Gate,
-        RunError::WriteDek(_) => Exit::Unreachable,
+        RunError::WriteDek(error) => of_write_dek(error),
+    }
+}
+
+fn of_write_dek(error: &WriteDekError) -> Exit {
+    match error {
+        WriteDekError::NotGivenBack(_) => Exit::Gate,
+        WriteDekError::Random(_) => Exit::Runtime,
+        _ => Exit::Unreachable,
     }
 }
 

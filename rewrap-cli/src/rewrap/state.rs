@@ -17,10 +17,14 @@ use crate::{
     stored::{KmsName, WriteDek},
 };
 
+/// A DEK source to write with, or why none could be made. A failure stands for all who waited for it:
+/// a plugin that hangs is not asked by one writer after the other.
+type MadeDek = Result<Arc<WriteDek>, Arc<WriteDekError>>;
+
 /// The counts of a run and the DEK sources it writes with.
 #[derive(Debug)]
 pub struct RunState {
-    write_deks: Mutex<BTreeMap<KmsName, Arc<WriteDek>>>,
+    write_deks: Mutex<BTreeMap<KmsName, MadeDek>>,
     report: RefCell<RewrapReport>,
     started: Instant,
     /// When the first object was begun, and the newest one written.
@@ -132,6 +136,11 @@ impl RunState {
         }
     }
 
+    /// A provider that gave no DEK source may be asked again: its key was looked up anew.
+    pub async fn forget_failed_deks(&self) {
+        self.write_deks.lock().await.retain(|_, made| made.is_ok());
+    }
+
     pub(super) fn count_begun(&self) {
         self.begun.set(self.begun.get() + 1);
         let now = Instant::now();
@@ -143,23 +152,21 @@ impl RunState {
     }
 
     /// The DEK source to write with: the one made before, as long as it is of the current key.
-    pub(super) async fn write_dek(
-        &self,
-        provider: &KmsName,
-        keys: &Keys,
-    ) -> Result<Arc<WriteDek>, WriteDekError> {
+    pub(super) async fn write_dek(&self, provider: &KmsName, keys: &Keys) -> MadeDek {
         let mut deks = self.write_deks.lock().await;
         let current = keys.current().get(provider);
-        let fits = |dek: &&Arc<WriteDek>| {
-            current.is_some_and(|current| {
+        let fits = |made: &&MadeDek| match made {
+            Ok(dek) => current.is_some_and(|current| {
                 *dek.key_id() == current.key_id && dek.kind() == current.dek_type
-            })
+            }),
+            Err(_) => true,
         };
-        if let Some(dek) = deks.get(provider).filter(fits) {
-            return Ok(Arc::clone(dek));
+        if let Some(made) = deks.get(provider).filter(fits) {
+            return made.clone();
         }
-        let dek = Arc::new(keys.fresh(provider).await?);
-        deks.insert(Arc::clone(provider), Arc::clone(&dek));
-        Ok(dek)
+        let made = keys.fresh(provider).await;
+        let made = made.map(Arc::new).map_err(Arc::new);
+        deks.insert(Arc::clone(provider), made.clone());
+        made
     }
 }

@@ -7,7 +7,6 @@ use crate::{
     chain::Chain,
     cli::RunArgs,
     command::{CommandError, plan::left_to_rewrite},
-    keys::KeyChange,
     pace::Stop,
     progress::Progress,
     rewrap::{Options, PassEnd, Rewrap, RunError, RunState},
@@ -71,7 +70,6 @@ impl Writing<'_> {
         follow: bool,
         work: u64,
     ) -> Result<PassEnd, CommandError> {
-        self.canary(apiservers).await?;
         // A run over the objects of one key does not answer for those of another.
         let answers_for = |left: u64| {
             if self.options.from_key.is_some() {
@@ -81,18 +79,20 @@ impl Writing<'_> {
             }
         };
         self.state.set_left(answers_for(work));
-        for _ in 0..MAX_PASSES {
+        let mut proved = false;
+        for pass in 1..=MAX_PASSES {
             let before = self.state.rewrapped();
-            let end = match self.pass(work).await {
-                Err(RunError::KeyChange(KeyChange::Rotated { to, .. })) if follow => {
-                    eprintln!("the KMS provider rotated; going on under key id {to}");
-                    self.session.refresh_keys().await;
-                    // Nobody has shown yet that every apiserver reads what is under the new key.
-                    self.canary(apiservers).await?;
-                    continue;
-                }
-                end => end?,
-            };
+            let ended = self.proved_pass(&mut proved, apiservers, work).await;
+            let rotated_to = ended.as_ref().err().and_then(CommandError::rotated_to);
+            if let Some(key_id) = rotated_to.filter(|_| follow && pass < MAX_PASSES) {
+                eprintln!("the KMS provider rotated; going on under key id {key_id}");
+                self.session.refresh_keys().await;
+                self.state.forget_failed_deks().await;
+                // Nobody has shown yet that every apiserver reads what is under the new key.
+                proved = false;
+                continue;
+            }
+            let end = ended?;
             if !matches!(end, PassEnd::Finished) {
                 return Ok(end);
             }
@@ -105,6 +105,20 @@ impl Writing<'_> {
             }
         }
         Ok(PassEnd::Finished)
+    }
+
+    /// A pass, before which the canary was read back.
+    async fn proved_pass(
+        &self,
+        proved: &mut bool,
+        apiservers: &[Apiserver],
+        work: u64,
+    ) -> Result<PassEnd, CommandError> {
+        if !*proved {
+            self.canary(apiservers).await?;
+            *proved = true;
+        }
+        Ok(self.pass(work).await?)
     }
 
     async fn canary(&self, apiservers: &[Apiserver]) -> Result<(), CommandError> {
