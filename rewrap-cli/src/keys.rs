@@ -285,7 +285,8 @@ pub enum WriteDekError {
     NoCurrentKey(KmsName),
     /// What the plugin unwraps is not what it wrapped: whatever was written under it would be lost.
     #[error(
-        "the KMS provider {0} does not unwrap what it has just wrapped; nothing was written under it"
+        "the KMS provider {0} does not unwrap what it has just wrapped, so nothing was written under \
+         it; the plugin must be mended"
     )]
     NotGivenBack(KmsName),
     /// The system gives no random bytes.

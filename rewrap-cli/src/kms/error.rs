@@ -32,7 +32,9 @@ pub enum KmsError {
         timeout: Duration,
     },
     /// It answered with an error.
-    #[error("the KMS plugin at {socket} refuses {call}: {message} ({code:?})")]
+    #[error(
+        "the KMS plugin at {socket} refuses {call}: {message} ({code:?}); its log may say more"
+    )]
     Refused {
         /// The socket.
         socket: SocketAddress,
