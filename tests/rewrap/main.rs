@@ -6,6 +6,7 @@
 mod support;
 
 mod kills;
+mod plugins;
 mod refusals;
 mod safety;
 mod store;

@@ -2,11 +2,13 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use tempfile::TempDir;
 
 use crate::support::{
     dice::Dice,
-    encryption::{self, Provider},
+    encryption::{self, Provider, secret},
+    envelope::Opener,
     etcd::Etcd,
     rewrap::{self, Finished, Running},
     sealed::{open, seal, secret_json, secret_protobuf},
@@ -14,6 +16,9 @@ use crate::support::{
 
 /// The keys of all Secrets.
 pub(crate) const SECRETS: &str = "/registry/secrets/";
+
+/// Part of every Secret.
+const UNSAID: &str = "never-to-be-shown";
 
 /// A store that an apiserver left behind.
 pub(crate) struct Store {
@@ -25,8 +30,13 @@ impl Store {
     /// One with no more than the namespace by which a cluster is known, and an
     /// EncryptionConfiguration for Secrets.
     pub(crate) fn start(providers: &[Provider<'_>]) -> Self {
+        Self::on(Etcd::start(), providers)
+    }
+
+    /// The same on an etcd of a special kind.
+    pub(crate) fn on(etcd: Etcd, providers: &[Provider<'_>]) -> Self {
         let store = Self {
-            etcd: Etcd::start(),
+            etcd,
             folder: tempfile::tempdir().unwrap(),
         };
         let namespace = br#"{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"kube-system","uid":"cluster"}}"#;
@@ -64,9 +74,12 @@ impl Store {
                 0 => secret_json(
                     "default",
                     &name,
-                    &format!("{:032x}", dice.below(usize::MAX)),
+                    &format!("{UNSAID}{:032x}", dice.below(usize::MAX)),
                 ),
-                _ => secret_protobuf("default", &name, &dice.bytes(200)),
+                _ => {
+                    let data = [UNSAID.as_bytes(), &dice.bytes(200)].concat();
+                    secret_protobuf("default", &name, &data)
+                }
             };
             let value = seal(provider, &path, &plaintext, dice);
             self.etcd
@@ -87,9 +100,37 @@ impl Store {
         (plaintexts, names)
     }
 
+    /// The plaintexts of all Secrets by key, and how many of them are under a KMS v2 provider.
+    pub(crate) fn opened_with(&self, opener: &mut Opener) -> (BTreeMap<String, Vec<u8>>, usize) {
+        let (mut plaintexts, mut count) = (BTreeMap::new(), 0);
+        for stored in self.etcd.list(SECRETS) {
+            let opened = opener.open(&stored.key, &stored.value);
+            count += usize::from(opened.is_some());
+            let plaintext = opened.map_or_else(
+                || open(&stored.key, &stored.value).1,
+                |opened| opened.plaintext,
+            );
+            plaintexts.insert(stored.key, plaintext);
+        }
+        (plaintexts, count)
+    }
+
     /// A verb of `rewrap`, with the flags that show it the way, run to its end.
     pub(crate) fn rewrap(&self, verb: &str, more: &[&str]) -> Finished {
         self.start_rewrap(verb, more).finish()
+    }
+
+    /// The same, which must end with `code`, print no secret, and leave etcd exactly as it is.
+    #[track_caller]
+    pub(crate) fn harmless(&self, verb: &str, more: &[&str], code: i32) -> Finished {
+        let before = self.etcd.everything();
+        let finished = self.rewrap(verb, more).expect(code);
+        assert!(
+            self.etcd.everything() == before,
+            "{verb} wrote to etcd: {finished}"
+        );
+        assert_unsaid(&finished, &[]);
+        finished
     }
 
     /// The same, not waited for.
@@ -103,5 +144,24 @@ impl Store {
             ))
             .args(more);
         Running::start(&mut command)
+    }
+}
+
+/// Fails if anything of a Secret, a key of an EncryptionConfiguration or one of `more` was printed,
+/// in whatever form.
+#[track_caller]
+pub(crate) fn assert_unsaid(finished: &Finished, more: &[Vec<u8>]) {
+    let keys = ["old", "new"].map(|name| secret(name).to_vec());
+    let said = format!("{finished}");
+    for bytes in [UNSAID.into()].iter().chain(&keys).chain(more) {
+        let list = format!("{bytes:?}");
+        for form in [
+            String::from_utf8_lossy(bytes).as_ref(),
+            &BASE64_STANDARD.encode(bytes),
+            &hex::encode(bytes),
+            list.trim_matches(['[', ']']),
+        ] {
+            assert!(!said.contains(form), "{form} in {said}");
+        }
     }
 }

@@ -16,6 +16,10 @@ pub(crate) enum Provider<'a> {
     AesGcm(&'a str),
     /// A KMS v2 plugin: the provider's name and the plugin's socket.
     Kms(&'a str, &'a Path),
+    /// The same, with a `timeout`.
+    KmsWithin(&'a str, &'a Path, &'a str),
+    /// A KMS v1 plugin, likewise.
+    KmsV1(&'a str, &'a Path),
 }
 
 /// The 32 bytes of the key with this name.
@@ -38,10 +42,11 @@ pub(crate) fn write(file: &Path, resources: &[&str], providers: &[Provider<'_>])
             Provider::Identity => "  - identity: {}\n".to_owned(),
             Provider::AesCbc(name) => keyed("aescbc", name),
             Provider::AesGcm(name) => keyed("aesgcm", name),
-            Provider::Kms(name, socket) => format!(
-                "  - kms:\n      apiVersion: v2\n      name: {name}\n      endpoint: unix://{}\n",
-                socket.display()
-            ),
+            Provider::Kms(name, socket) => kms("v2", name, socket),
+            Provider::KmsWithin(name, socket, timeout) => {
+                kms("v2", name, socket) + &format!("      timeout: {timeout}\n")
+            }
+            Provider::KmsV1(name, socket) => kms("v1", name, socket),
         };
     }
     let next = file.with_extension("next");
@@ -52,4 +57,11 @@ pub(crate) fn write(file: &Path, resources: &[&str], providers: &[Provider<'_>])
 fn keyed(provider: &str, name: &str) -> String {
     let secret = BASE64_STANDARD.encode(secret(name));
     format!("  - {provider}:\n      keys:\n      - name: '{name}'\n        secret: {secret}\n")
+}
+
+fn kms(version: &str, name: &str, socket: &Path) -> String {
+    let socket = socket.display();
+    format!(
+        "  - kms:\n      apiVersion: {version}\n      name: '{name}'\n      endpoint: unix://{socket}\n"
+    )
 }

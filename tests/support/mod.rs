@@ -9,10 +9,12 @@
 pub(crate) mod apiserver;
 pub(crate) mod dice;
 pub(crate) mod encryption;
+pub(crate) mod envelope;
 pub(crate) mod etcd;
 pub(crate) mod kube;
 pub(crate) mod plugin;
 pub(crate) mod proxy;
+pub(crate) mod puppet;
 pub(crate) mod rewrap;
 pub(crate) mod sealed;
 pub(crate) mod server;

@@ -94,7 +94,9 @@ pub(crate) fn seal(
                 .unwrap();
             [format!("{AES_GCM}{name}:").as_bytes(), &nonce, &body].concat()
         }
-        Provider::Kms(..) => panic!("a plugin is needed for that"),
+        Provider::Kms(..) | Provider::KmsWithin(..) | Provider::KmsV1(..) => {
+            panic!("a plugin is needed for that")
+        }
     }
 }
 

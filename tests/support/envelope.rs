@@ -1,0 +1,114 @@
+//! KMS envelopes made and opened by other code than the one under test.
+
+use std::{collections::HashMap, path::Path};
+
+use kms_proto::{
+    DekSourceType, EncryptedDekSource, EncryptedObject,
+    wire::v2::{DecryptRequest, key_management_service_client::KeyManagementServiceClient},
+};
+use ring::{
+    aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
+    hkdf::{HKDF_SHA256, Prk},
+};
+use tokio::runtime::Runtime;
+use tonic::transport::Channel;
+
+use super::plugin::connect;
+
+/// Opens KMS v2 values with a plugin's help, as kube-apiserver would.
+pub(crate) struct Opener {
+    provider: &'static str,
+    runtime: Runtime,
+    client: KeyManagementServiceClient<Channel>,
+    known: HashMap<Vec<u8>, Vec<u8>>,
+}
+
+/// An opened KMS v2 value.
+pub(crate) struct Opened {
+    pub(crate) plaintext: Vec<u8>,
+    pub(crate) kind: DekSourceType,
+    pub(crate) dek_source: EncryptedDekSource,
+    /// Of the AES-GCM within.
+    pub(crate) nonce: [u8; NONCE_LEN],
+}
+
+impl Opener {
+    /// For the values of this provider, whose plugin serves the socket.
+    pub(crate) fn new(provider: &'static str, socket: &Path) -> Self {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let client = KeyManagementServiceClient::new(runtime.block_on(connect(socket)).unwrap());
+        Self {
+            provider,
+            runtime,
+            client,
+            known: HashMap::new(),
+        }
+    }
+
+    /// Opens the value under `path`; nothing where it is not of this provider.
+    pub(crate) fn open(&mut self, path: &str, value: &[u8]) -> Option<Opened> {
+        let prefix = format!("k8s:enc:kms:v2:{}:", self.provider);
+        let object = EncryptedObject::decode(value.strip_prefix(prefix.as_bytes())?).unwrap();
+        let (data, kind) = (object.encrypted_data(), object.dek_source_type());
+        let dek_source = object.into_dek_source();
+        let source = self.unwrap(&dek_source);
+        let (key, body) = match kind {
+            DekSourceType::AesGcmKey => (source, data),
+            DekSourceType::HkdfSha256XnonceAesGcmSeed => {
+                let (info, body) = data.split_at(32);
+                (expand(&source, info), body)
+            }
+        };
+        let (nonce, body) = body.split_first_chunk::<NONCE_LEN>().unwrap();
+        let mut body = body.to_vec();
+        let plaintext = aes_gcm(&key)
+            .open_in_place(
+                Nonce::assume_unique_for_key(*nonce),
+                Aad::from(path.as_bytes()),
+                &mut body,
+            )
+            .unwrap_or_else(|_| panic!("{path} does not open"))
+            .to_vec();
+        Some(Opened {
+            plaintext,
+            kind,
+            dek_source,
+            nonce: *nonce,
+        })
+    }
+
+    fn unwrap(&mut self, wrapped: &EncryptedDekSource) -> Vec<u8> {
+        let ciphertext = wrapped.ciphertext.as_bytes();
+        if let Some(source) = self.known.get(ciphertext) {
+            return source.clone();
+        }
+        let request = DecryptRequest {
+            ciphertext: ciphertext.to_vec(),
+            uid: "test".to_owned(),
+            key_id: wrapped.key_id.as_str().to_owned(),
+            annotations: wrapped.annotations.to_wire(),
+        };
+        let answer = self.runtime.block_on(self.client.decrypt(request)).unwrap();
+        let source = answer.get_ref().plaintext.clone();
+        self.known.insert(ciphertext.to_vec(), source.clone());
+        source
+    }
+}
+
+/// HKDF-Expand alone: the seed is the pseudo-random key.
+fn expand(seed: &[u8], info: &[u8]) -> Vec<u8> {
+    let mut key = vec![0; 32];
+    Prk::new_less_safe(HKDF_SHA256, seed)
+        .expand(&[info], HKDF_SHA256)
+        .unwrap()
+        .fill(&mut key)
+        .unwrap();
+    key
+}
+
+fn aes_gcm(key: &[u8]) -> LessSafeKey {
+    LessSafeKey::new(UnboundKey::new(&AES_256_GCM, key).unwrap())
+}
