@@ -16,7 +16,8 @@ const MAX_LIMIT: i64 = 10_000;
 ///
 /// The first page sets the revision, and all others are read at it: together they are what the
 /// store held at one moment. Where that revision is compacted away, the walk goes on from the next
-/// key at the newest revision and [`Self::anchors`] counts one more. No key is delivered twice and
+/// key at the newest revision and [`Self::anchors`] counts one more, unless it was told
+/// [which revision](Self::at_revision) to read. No key is delivered twice and
 /// none is passed over that existed all the time; one that was created meanwhile before the place
 /// of the change is not seen, and one that was deleted after may be missing.
 #[derive(Debug)]
@@ -28,6 +29,8 @@ pub struct Scan<'a> {
     limit: i64,
     /// 0 until the first page.
     revision: i64,
+    /// Whether to fail rather than to go on at another revision.
+    pinned: bool,
     anchors: u32,
 }
 
@@ -48,6 +51,7 @@ impl<'a> Scan<'a> {
             keys_only: false,
             limit: FIRST_LIMIT,
             revision: 0,
+            pinned: false,
             anchors: 0,
         }
     }
@@ -59,10 +63,12 @@ impl<'a> Scan<'a> {
         self
     }
 
-    /// Begins at this revision instead of the newest.
+    /// All of it at this revision, or not at all: where it is compacted away, the walk fails with
+    /// [`StoreError::Compacted`]. 0 is no revision.
     #[must_use]
     pub fn at_revision(mut self, revision: i64) -> Self {
         self.revision = revision;
+        self.pinned = revision > 0;
         self
     }
 
@@ -102,7 +108,9 @@ impl<'a> Scan<'a> {
             };
             match self.store.range(options).await {
                 Ok(page) => return Ok(self.advance(page)),
-                Err(StoreError::Compacted { .. }) if self.revision > 0 => self.revision = 0,
+                Err(StoreError::Compacted { .. }) if self.revision > 0 && !self.pinned => {
+                    self.revision = 0;
+                }
                 Err(StoreError::ReplyTooLarge { .. }) if self.limit > 1 => self.limit /= 2,
                 Err(error) => return Err(error),
             }

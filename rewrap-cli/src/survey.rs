@@ -34,6 +34,9 @@ use tally::Tally;
 
 pub use document::{guess, key_ref, object_state, writes_with};
 
+/// How often a survey begins again because the revision that it reads at was compacted away.
+const TRIES: u32 = 3;
+
 /// How values are judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Depth {
@@ -59,11 +62,10 @@ pub async fn survey(
 }
 
 /// The same, all of a store at the revision it has at the beginning, so that the answer is about
-/// one moment.
+/// one moment. Begins again where that revision is compacted away meanwhile.
 ///
 /// # Errors
-/// As [`survey`]. On a very large store the revision may be compacted away meanwhile; the rest is
-/// then read at the newest one, which the rows show.
+/// As [`survey`], and [`SurveyError::Overtaken`].
 pub async fn survey_at_one_revision(
     session: &mut Session,
     scope: &Scope,
@@ -77,11 +79,32 @@ async fn read_through(
     depth: Depth,
     one_revision: bool,
 ) -> Result<Inventory, SurveyError> {
-    let (inventory, newest) = read_once(session, scope, depth, one_revision).await?;
+    let (inventory, newest) = read_whole(session, scope, depth, one_revision).await?;
     if !session.observe(newest) {
         return Ok(inventory);
     }
-    Ok(read_once(session, scope, depth, one_revision).await?.0)
+    Ok(read_whole(session, scope, depth, one_revision).await?.0)
+}
+
+/// Reads at one revision, if asked to, as often as it takes; DEK sources are unwrapped but once.
+async fn read_whole(
+    session: &Session,
+    scope: &Scope,
+    depth: Depth,
+    one_revision: bool,
+) -> Result<Read, SurveyError> {
+    for _ in 0..TRIES {
+        match read_once(session, scope, depth, one_revision).await {
+            Err(SurveyError::Store(StoreError::Compacted { revision })) if one_revision => {
+                eprintln!(
+                    "revision {revision} was compacted away before all was read at it; \
+                     beginning again at the newest one"
+                );
+            }
+            read => return read,
+        }
+    }
+    Err(SurveyError::Overtaken)
 }
 
 async fn read_once(
@@ -356,11 +379,18 @@ impl<'a> Survey<'a> {
 
 /// Why a store could not be read through.
 #[derive(Debug, thiserror::Error)]
-#[error(transparent)]
 #[non_exhaustive]
 pub enum SurveyError {
     /// Its areas cannot be listed.
+    #[error(transparent)]
     Area(#[from] AreaError),
+    /// No revision lives long enough.
+    #[error(
+        "etcd compacts its revisions faster than everything can be read at one of them ({TRIES} \
+         tries); look at one --resource at a time, or compact less often for a while"
+    )]
+    Overtaken,
     /// etcd.
+    #[error(transparent)]
     Store(#[from] StoreError),
 }
