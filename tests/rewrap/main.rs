@@ -5,6 +5,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod etcd;
 mod kills;
 mod plugins;
 mod refusals;

@@ -4,7 +4,6 @@ use super::store::{SECRETS, Store};
 use crate::support::{
     dice::Dice,
     encryption::Provider::{AesCbc, AesGcm, Identity},
-    etcd::unused_endpoint,
     rewrap::{self, Running},
     sealed::{seal, secret_json},
 };
@@ -15,20 +14,16 @@ const VOUCH: &str = "--assume-converged";
 fn without_proof_nothing_is_written() {
     let store = Store::start(&[AesGcm("new"), Identity]);
     store.fill(3, Identity, &mut Dice::new());
-    let before = store.etcd.revision();
-    let refused = store.rewrap("run", &["--yes"]).expect(5);
+    let refused = store.harmless("run", &["--yes"], 5);
     assert!(refused.stderr.contains("--apiserver"), "{refused}");
-    assert_eq!(store.etcd.revision(), before);
 }
 
 #[test]
 fn without_a_terminal_somebody_must_have_said_yes() {
     let store = Store::start(&[AesGcm("new"), Identity]);
     store.fill(3, Identity, &mut Dice::new());
-    let before = store.etcd.revision();
-    let refused = store.rewrap("run", &[VOUCH]).expect(5);
+    let refused = store.harmless("run", &[VOUCH], 5);
     assert!(refused.stderr.contains("--yes"), "{refused}");
-    assert_eq!(store.etcd.revision(), before);
 }
 
 #[test]
@@ -36,25 +31,12 @@ fn a_wrong_prefix_does_not_look_clean() {
     let store = Store::start(&[AesGcm("new"), Identity]);
     store.etcd.put("/elsewhere/pods/default/a", b"{}");
     for verb in ["status", "plan", "run", "verify"] {
-        let refused = store.rewrap(verb, &["--etcd-prefix=/wrong"]).expect(3);
+        let refused = store.harmless(verb, &["--etcd-prefix=/wrong"], 3);
         for there in ["/registry", "/elsewhere"] {
             assert!(refused.stderr.contains(there), "{refused}");
         }
         assert_eq!(refused.stdout, "");
     }
-}
-
-#[test]
-fn an_etcd_that_is_away_is_named() {
-    let store = Store::start(&[AesGcm("new"), Identity]);
-    let url = unused_endpoint();
-    let mut command = rewrap::command(["status"]);
-    command.arg(format!("--endpoints={url}")).arg(format!(
-        "--encryption-provider-config={}",
-        store.encryption().display()
-    ));
-    let refused = Running::start(&mut command).finish().expect(4);
-    assert!(refused.stderr.contains(&url), "{refused}");
 }
 
 #[test]
@@ -154,15 +136,12 @@ fn a_wrong_key_under_the_right_name_writes_nothing() {
             .etcd
             .put(&path, &[b"k8s:enc:aescbc:v1:old:", body].concat());
     }
-    let before = store.etcd.list(SECRETS);
     let report = store
-        .rewrap("run", &["--yes", VOUCH, "--output=json"])
-        .expect(6)
+        .harmless("run", &["--yes", VOUCH, "--output=json"], 6)
         .json();
     assert_eq!(
         (&report["rewrapped"], &report["failed"]),
         (&0.into(), &600.into()),
         "{report:#}"
     );
-    assert!(store.etcd.list(SECRETS) == before);
 }

@@ -89,6 +89,26 @@ impl Store {
         plaintexts
     }
 
+    /// Stores Secrets of a size.
+    pub(crate) fn fill_large(
+        &self,
+        count: u64,
+        size: usize,
+        provider: Provider<'_>,
+        dice: &mut Dice,
+    ) -> BTreeMap<String, Vec<u8>> {
+        let mut plaintexts = BTreeMap::new();
+        for number in 0..count {
+            let name = format!("large-{number:05}");
+            let path = format!("{SECRETS}default/{name}");
+            let plaintext = secret_json("default", &name, &UNSAID.repeat(size / UNSAID.len()));
+            let value = seal(provider, &path, &plaintext, dice);
+            self.etcd.put(&path, &value);
+            plaintexts.insert(path, plaintext);
+        }
+        plaintexts
+    }
+
     /// The plaintexts of all Secrets by key, and how many there are under each key's name.
     pub(crate) fn opened(&self) -> (BTreeMap<String, Vec<u8>>, BTreeMap<String, usize>) {
         let (mut plaintexts, mut names) = (BTreeMap::new(), BTreeMap::new());
@@ -136,8 +156,11 @@ impl Store {
     /// The same, not waited for.
     pub(crate) fn start_rewrap(&self, verb: &str, more: &[&str]) -> Running {
         let mut command = rewrap::command([verb]);
+        // Another endpoint takes the place of ours.
+        if !more.iter().any(|flag| flag.starts_with("--endpoints=")) {
+            command.arg(format!("--endpoints={}", self.etcd.endpoint()));
+        }
         command
-            .arg(format!("--endpoints={}", self.etcd.endpoint()))
             .arg(format!(
                 "--encryption-provider-config={}",
                 self.encryption().display()

@@ -152,7 +152,8 @@ async fn tls_is_refused_unless_both_sides_are_known() {
 async fn users_are_refused_in_words_that_help() {
     let etcd = Etcd::start();
     etcd.put("/registry/a", b"x");
-    etcd.enable_auth("toor", "rewrap", "right", ["/registry/", "/registry0"]);
+    etcd.add_user("rewrap", "right", "READWRITE", ["/registry/", "/registry0"]);
+    etcd.enable_auth("toor");
     let connect = |login: Option<(&str, &str)>| {
         let mut config = StoreConfig::new(vec![etcd.endpoint()]);
         config.login = login.map(|(user, password)| Login {

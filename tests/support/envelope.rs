@@ -13,7 +13,7 @@ use ring::{
 use tokio::runtime::Runtime;
 use tonic::transport::Channel;
 
-use super::plugin::connect;
+use super::{dice::Dice, plugin::connect};
 
 /// Opens KMS v2 values with a plugin's help, as kube-apiserver would.
 pub(crate) struct Opener {
@@ -96,6 +96,38 @@ impl Opener {
         self.known.insert(ciphertext.to_vec(), source.clone());
         source
     }
+}
+
+/// What kube-apiserver stores under `path` with a seed, and with what a plugin made of it.
+pub(crate) fn seal(
+    provider: &str,
+    seed: &[u8; 32],
+    wrapped: EncryptedDekSource,
+    path: &str,
+    plaintext: &[u8],
+    dice: &mut Dice,
+) -> Vec<u8> {
+    let info = dice.bytes(32);
+    let body = seal_gcm(&expand(seed, &info), path, plaintext, dice);
+    let data = [info, body].concat();
+    let mut value = format!("k8s:enc:kms:v2:{provider}:").into_bytes();
+    EncryptedObject::new(&data, wrapped, DekSourceType::HkdfSha256XnonceAesGcmSeed)
+        .unwrap()
+        .encode(&mut value);
+    value
+}
+
+fn seal_gcm(key: &[u8], path: &str, plaintext: &[u8], dice: &mut Dice) -> Vec<u8> {
+    let nonce: [u8; NONCE_LEN] = dice.bytes(NONCE_LEN).try_into().unwrap();
+    let mut body = plaintext.to_vec();
+    aes_gcm(key)
+        .seal_in_place_append_tag(
+            Nonce::assume_unique_for_key(nonce),
+            Aad::from(path.as_bytes()),
+            &mut body,
+        )
+        .unwrap();
+    [&nonce[..], &body].concat()
 }
 
 /// HKDF-Expand alone: the seed is the pseudo-random key.

@@ -8,11 +8,14 @@ use std::{
 };
 
 use futures_util::stream;
-use kms_proto::wire::{
-    v1beta1::{self, key_management_service_server as server_v1},
-    v2::{
-        DecryptRequest, DecryptResponse, EncryptRequest, EncryptResponse, StatusRequest,
-        StatusResponse, key_management_service_server as server_v2,
+use kms_proto::{
+    EncryptedDekSource,
+    wire::{
+        v1beta1::{self, key_management_service_server as server_v1},
+        v2::{
+            DecryptRequest, DecryptResponse, EncryptRequest, EncryptResponse, StatusRequest,
+            StatusResponse, key_management_service_server as server_v2,
+        },
     },
 };
 use tempfile::TempDir;
@@ -48,7 +51,7 @@ pub(crate) struct Answers {
     pub(crate) decrypt: fn(&mut Vec<u8>) -> Result<(), Status>,
     /// To Version.
     pub(crate) version: String,
-    /// The call that gets no answer as long as it stands here.
+    /// The call that gets no answer as long as it stands here, or until it is [released](Puppet::release).
     pub(crate) withheld: Option<Call>,
 }
 
@@ -113,6 +116,12 @@ impl Puppet {
         state.change = None;
     }
 
+    /// Answers the calls that were withheld until now; the next ones are withheld as before.
+    pub(crate) fn release(&self) {
+        let mut state = self.strings.lock();
+        state.released = state.calls.len();
+    }
+
     /// How often it was asked.
     pub(crate) fn asked(&self, call: Call) -> usize {
         let state = self.strings.lock();
@@ -130,6 +139,20 @@ impl Drop for Puppet {
         drop(self.stop.take());
         // A panic in there has been printed already.
         let _ = self.thread.take().map(JoinHandle::join);
+    }
+}
+
+/// What Encrypt answers to this DEK source.
+pub(crate) fn wrapped(dek_source: &[u8]) -> EncryptedDekSource {
+    let right = right(dek_source, "one");
+    EncryptedDekSource::from_wire(right.ciphertext, &right.key_id, right.annotations).unwrap()
+}
+
+fn right(plaintext: &[u8], key_id: &str) -> EncryptResponse {
+    EncryptResponse {
+        ciphertext: wrap(plaintext),
+        key_id: key_id.to_owned(),
+        annotations: [("kek.example.com".to_owned(), vec![1])].into(),
     }
 }
 
@@ -166,6 +189,8 @@ struct State {
     answers: Answers,
     change: Option<(usize, Call, fn(&mut Answers))>,
     calls: Vec<Call>,
+    /// So many of them are not withheld any more.
+    released: usize,
     secrets: Vec<Vec<u8>>,
 }
 
@@ -175,6 +200,7 @@ impl Default for Strings {
             answers: Answers::right(),
             change: None,
             calls: Vec::new(),
+            released: 0,
             secrets: Vec::new(),
         })))
     }
@@ -187,23 +213,13 @@ impl Strings {
 
     /// Takes a call down, and waits while it is withheld.
     async fn answers(&self, call: Call) -> Answers {
-        {
-            let mut state = self.lock();
-            state.calls.push(call);
-            match &mut state.change {
-                Some((0, awaited, change)) if *awaited == call => {
-                    let change = *change;
-                    change(&mut state.answers);
-                    state.change = None;
-                }
-                Some((answered, awaited, _)) if *awaited == call => *answered -= 1,
-                _ => {}
-            }
-        }
+        let before = self.lock().take_down(call);
         loop {
-            let answers = self.lock().answers.clone();
-            if answers.withheld != Some(call) {
-                return answers;
+            {
+                let state = self.lock();
+                if state.answers.withheld != Some(call) || before < state.released {
+                    return state.answers.clone();
+                }
             }
             sleep(Duration::from_millis(1)).await;
         }
@@ -214,6 +230,23 @@ impl Strings {
         let mut plaintext = wrap(ciphertext);
         (answers.decrypt)(&mut plaintext)?;
         Ok(plaintext)
+    }
+}
+
+impl State {
+    /// Takes a call down, changes what is to change at it, and says how many calls there were before.
+    fn take_down(&mut self, call: Call) -> usize {
+        match &mut self.change {
+            Some((0, awaited, change)) if *awaited == call => {
+                let change = *change;
+                change(&mut self.answers);
+                self.change = None;
+            }
+            Some((answered, awaited, _)) if *awaited == call => *answered -= 1,
+            _ => {}
+        }
+        self.calls.push(call);
+        self.calls.len() - 1
     }
 }
 
@@ -230,11 +263,7 @@ impl server_v2::KeyManagementService for Strings {
         let answers = self.answers(Call::Encrypt).await;
         let plaintext = &request.get_ref().plaintext;
         self.lock().secrets.push(plaintext.clone());
-        let mut answer = EncryptResponse {
-            ciphertext: wrap(plaintext),
-            key_id: answers.status.key_id,
-            annotations: [("kek.example.com".to_owned(), vec![1])].into(),
-        };
+        let mut answer = right(plaintext, &answers.status.key_id);
         (answers.encrypt)(&mut answer)?;
         Ok(Response::new(answer))
     }

@@ -113,36 +113,25 @@ impl Etcd {
         }
     }
 
-    /// Switches authentication on: a user that may read and write only the keys from the first to
-    /// before the second, and `root`, as which everything here goes on.
-    pub(crate) fn enable_auth(
-        &self,
-        root_password: &str,
-        user: &str,
-        password: &str,
-        range: [&str; 2],
-    ) {
-        let [key, end] = range;
-        for (path, body) in [
-            (
-                "user/add",
-                json!({"name": "root", "password": root_password}),
-            ),
-            ("role/add", json!({"name": "root"})),
-            ("user/grant", json!({"user": "root", "role": "root"})),
-            ("user/add", json!({"name": user, "password": password})),
-            ("role/add", json!({"name": "limited"})),
-            (
-                "role/grant",
-                json!({"name": "limited", "perm": {"permType": "READWRITE", "key": b64(key), "range_end": b64(end)}}),
-            ),
-            ("user/grant", json!({"user": user, "role": "limited"})),
-            ("enable", json!({})),
-        ] {
-            self.post(&format!("/v3/auth/{path}"), &body);
-        }
+    /// Adds a user with the right `READ` or `READWRITE` on the keys from the first to before the
+    /// second.
+    pub(crate) fn add_user(&self, name: &str, password: &str, right: &str, range: [&str; 2]) {
+        let [key, end] = range.map(b64);
+        let right = json!({"permType": right, "key": key, "range_end": end});
+        self.auth("user/add", &json!({"name": name, "password": password}));
+        self.auth("role/add", &json!({"name": name}));
+        self.auth("role/grant", &json!({"name": name, "perm": right}));
+        self.auth("user/grant", &json!({"user": name, "role": name}));
+    }
+
+    /// Switches authentication on, with a `root`, as which everything here goes on.
+    pub(crate) fn enable_auth(&self, root_password: &str) {
         let login = json!({"name": "root", "password": root_password});
-        let answer = self.post("/v3/auth/authenticate", &login);
+        self.auth("user/add", &login);
+        self.auth("role/add", &json!({"name": "root"}));
+        self.auth("user/grant", &json!({"user": "root", "role": "root"}));
+        self.auth("enable", &json!({}));
+        let answer = self.auth("authenticate", &login);
         let token = answer["token"].as_str().unwrap();
         self.authorization
             .set(format!("Authorization: {token}\r\n"))
@@ -152,7 +141,11 @@ impl Etcd {
     /// Gives a user a password, which ends the tokens it has.
     pub(crate) fn change_password(&self, user: &str, password: &str) {
         let body = json!({"name": user, "password": password});
-        self.post("/v3/auth/user/changepw", &body);
+        self.auth("user/changepw", &body);
+    }
+
+    fn auth(&self, call: &str, body: &Value) -> Value {
+        self.post(&format!("/v3/auth/{call}"), body)
     }
 
     /// Asks the JSON gateway; an error fails the test.
