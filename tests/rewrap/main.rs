@@ -7,6 +7,7 @@ mod support;
 
 mod etcd;
 mod kills;
+mod kms_v1;
 mod plugins;
 mod refusals;
 mod safety;

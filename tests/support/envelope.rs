@@ -2,6 +2,11 @@
 
 use std::{collections::HashMap, path::Path};
 
+use aes::Aes256;
+use cbc::{
+    Encryptor,
+    cipher::{BlockModeEncrypt, KeyIvInit, block_padding::Pkcs7},
+};
 use kms_proto::{
     DekSourceType, EncryptedDekSource, EncryptedObject,
     wire::v2::{DecryptRequest, key_management_service_client::KeyManagementServiceClient},
@@ -108,7 +113,8 @@ pub(crate) fn seal(
     dice: &mut Dice,
 ) -> Vec<u8> {
     let info = dice.bytes(32);
-    let body = seal_gcm(&expand(seed, &info), path, plaintext, dice);
+    let nonce = dice.bytes(NONCE_LEN).try_into().unwrap();
+    let body = seal_gcm(&expand(seed, &info), path, plaintext, nonce);
     let data = [info, body].concat();
     let mut value = format!("k8s:enc:kms:v2:{provider}:").into_bytes();
     EncryptedObject::new(&data, wrapped, DekSourceType::HkdfSha256XnonceAesGcmSeed)
@@ -117,8 +123,42 @@ pub(crate) fn seal(
     value
 }
 
-fn seal_gcm(key: &[u8], path: &str, plaintext: &[u8], dice: &mut Dice) -> Vec<u8> {
-    let nonce: [u8; NONCE_LEN] = dice.bytes(NONCE_LEN).try_into().unwrap();
+/// How the payload of a KMS v1 envelope is encrypted, and from where it starts.
+#[derive(Clone, Copy)]
+pub(crate) enum Payload {
+    /// By Kubernetes 1.25 and newer.
+    Gcm([u8; NONCE_LEN]),
+    /// By Kubernetes 1.24 and older.
+    Cbc([u8; 16]),
+}
+
+/// What kube-apiserver stores under `path` with a KMS v1 plugin that made `wrapped` of the DEK.
+pub(crate) fn seal_v1(
+    provider: &str,
+    dek: &[u8; 32],
+    wrapped: &[u8],
+    path: &str,
+    plaintext: &[u8],
+    payload: Payload,
+) -> Vec<u8> {
+    let payload = match payload {
+        Payload::Gcm(nonce) => seal_gcm(dek, path, plaintext, nonce),
+        Payload::Cbc(iv) => {
+            let blocks = Encryptor::<Aes256>::new(dek.into(), &iv.into())
+                .encrypt_padded_vec::<Pkcs7>(plaintext);
+            [&iv[..], &blocks].concat()
+        }
+    };
+    [
+        format!("k8s:enc:kms:v1:{provider}:").as_bytes(),
+        &u16::try_from(wrapped.len()).unwrap().to_be_bytes(),
+        wrapped,
+        &payload,
+    ]
+    .concat()
+}
+
+fn seal_gcm(key: &[u8], path: &str, plaintext: &[u8], nonce: [u8; NONCE_LEN]) -> Vec<u8> {
     let mut body = plaintext.to_vec();
     aes_gcm(key)
         .seal_in_place_append_tag(
