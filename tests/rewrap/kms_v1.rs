@@ -9,7 +9,7 @@ use super::store::{SECRETS, Store, assert_unsaid};
 use crate::support::{
     dice::Dice,
     encryption::Provider::{AesGcm, Identity, Kms, KmsV1},
-    envelope::{Opener, Payload, seal_v1},
+    envelope::{Client, Payload, seal_v1},
     plugin::{Plugin, Site},
     puppet::{Answers, Call, Puppet, wrap},
     sealed::{secret_json, secret_protobuf},
@@ -154,8 +154,8 @@ fn a_run_moves_them_to_a_plugin_of_kms_v2() {
     let verified = store.rewrap("verify", &[]).expect(0);
     let unneeded = format!("no stored object needs kms-v1 {PROVIDER}");
     assert!(verified.stdout.contains(&unneeded), "{verified}");
-    let mut opener = Opener::new("ringfence", &new);
-    assert!(store.opened_with(&mut opener) == (plaintexts, ALL));
+    let mut client = Client::new("ringfence", &new);
+    assert!(store.opened_with(&mut client) == (plaintexts, ALL));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use super::store::{SECRETS, Store, assert_unsaid};
 use crate::support::{
     dice::Dice,
     encryption::Provider::{AesCbc, AesGcm, Identity, Kms, KmsWithin},
-    envelope::Opener,
+    envelope::Client,
     eventually,
     plugin::{Plugin, Site},
     puppet::{Answers, Call, Puppet},
@@ -418,8 +418,8 @@ fn a_plugin_that_breaks_a_rule_during_a_run_stops_it() {
         assert_unsaid(&stopped, &scene.puppet.secrets());
     }
     scene.puppet.behave();
-    let mut opener = Opener::new("puppet", &scene.puppet.socket());
-    assert!(scene.store.opened_with(&mut opener) == (plaintexts, PAGE));
+    let mut client = Client::new("puppet", &scene.puppet.socket());
+    assert!(scene.store.opened_with(&mut client) == (plaintexts, PAGE));
     scene.mended(20);
 }
 
@@ -448,10 +448,10 @@ fn a_plugin_that_dies_during_a_run_stops_it_and_the_next_one_goes_on() {
     assert_unsaid(&stopped, &[]);
 
     let _plugin = Plugin::start(&site);
-    let mut opener = Opener::new("ringfence", &site.socket());
-    assert!(store.opened_with(&mut opener) == (plaintexts.clone(), PAGE));
+    let mut client = Client::new("ringfence", &site.socket());
+    assert!(store.opened_with(&mut client) == (plaintexts.clone(), PAGE));
     let report = store.rewrap("run", &RUN).expect(0).json();
     assert_eq!(report["rewrapped"], 20, "{report:#}");
     store.rewrap("verify", &[]).expect(0);
-    assert!(store.opened_with(&mut opener) == (plaintexts, PAGE + 20));
+    assert!(store.opened_with(&mut client) == (plaintexts, PAGE + 20));
 }

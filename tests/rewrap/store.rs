@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use crate::support::{
     dice::Dice,
     encryption::{self, Provider, secret},
-    envelope::Opener,
+    envelope::Client,
     etcd::Etcd,
     rewrap::{self, Finished, Running},
     sealed::{open, seal, secret_json, secret_protobuf},
@@ -121,10 +121,10 @@ impl Store {
     }
 
     /// The plaintexts of all Secrets by key, and how many of them are under a KMS v2 provider.
-    pub(crate) fn opened_with(&self, opener: &mut Opener) -> (BTreeMap<String, Vec<u8>>, usize) {
+    pub(crate) fn opened_with(&self, client: &mut Client) -> (BTreeMap<String, Vec<u8>>, usize) {
         let (mut plaintexts, mut count) = (BTreeMap::new(), 0);
         for stored in self.etcd.list(SECRETS) {
-            let opened = opener.open(&stored.key, &stored.value);
+            let opened = client.open(&stored.key, &stored.value);
             count += usize::from(opened.is_some());
             let plaintext = opened.map_or_else(
                 || open(&stored.key, &stored.value).1,

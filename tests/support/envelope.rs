@@ -9,7 +9,10 @@ use cbc::{
 };
 use kms_proto::{
     DekSourceType, EncryptedDekSource, EncryptedObject,
-    wire::v2::{DecryptRequest, key_management_service_client::KeyManagementServiceClient},
+    wire::v2::{
+        DecryptRequest, EncryptRequest, EncryptResponse,
+        key_management_service_client::KeyManagementServiceClient,
+    },
 };
 use ring::{
     aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
@@ -20,8 +23,8 @@ use tonic::transport::Channel;
 
 use super::{dice::Dice, plugin::connect};
 
-/// Opens KMS v2 values with a plugin's help, as kube-apiserver would.
-pub(crate) struct Opener {
+/// The plugin of a KMS v2 provider, asked as kube-apiserver asks it.
+pub(crate) struct Client {
     provider: &'static str,
     runtime: Runtime,
     client: KeyManagementServiceClient<Channel>,
@@ -37,7 +40,7 @@ pub(crate) struct Opened {
     pub(crate) nonce: [u8; NONCE_LEN],
 }
 
-impl Opener {
+impl Client {
     /// For the values of this provider, whose plugin serves the socket.
     pub(crate) fn new(provider: &'static str, socket: &Path) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -83,6 +86,21 @@ impl Opener {
             dek_source,
             nonce: *nonce,
         })
+    }
+
+    /// Has a DEK source wrapped.
+    pub(crate) fn wrap(&mut self, source: &[u8]) -> EncryptedDekSource {
+        let request = EncryptRequest {
+            plaintext: source.to_vec(),
+            uid: "test".to_owned(),
+        };
+        let answer = self.runtime.block_on(self.client.encrypt(request)).unwrap();
+        let EncryptResponse {
+            ciphertext,
+            key_id,
+            annotations,
+        } = answer.into_inner();
+        EncryptedDekSource::from_wire(ciphertext, &key_id, annotations).unwrap()
     }
 
     fn unwrap(&mut self, wrapped: &EncryptedDekSource) -> Vec<u8> {
