@@ -27,7 +27,7 @@ impl Kms {
             annotations: Annotations::default(),
         };
         let kind = DekSourceType::HkdfSha256XnonceAesGcmSeed;
-        let write = WriteDek::new(PROVIDER.into(), kind, fresh, encrypted);
+        let write = WriteDek::v2(PROVIDER.into(), kind, fresh, encrypted);
         let mut known = KnownDeks::default();
         known.insert(DekRef::clone(write.reference()), Ok(ReadDek::new(source)));
         Self { seed, write, known }

@@ -183,6 +183,9 @@ pub struct RewrapReport {
     pub vanished: u64,
     /// Objects that could not be brought to the current key.
     pub failed: u64,
+    /// Objects that were left because nothing tells whether they are under the current key: KMS v1
+    /// stores no key id.
+    pub unknowable: u64,
     /// Objects in scope that the proof at the end found still to be rewritten.
     pub left: u64,
     /// How often the store was read through, the proof at the end included.

@@ -228,6 +228,10 @@ pub struct RunArgs {
     /// Stop after so many rewritten objects.
     #[arg(long, value_name = "OBJECTS", help_heading = "Scope")]
     pub limit: Option<u64>,
+    /// Also what lies under a KMS v1 provider that writes, once: it stores no key id, so nothing tells
+    /// whether it is under the plugin's current key.
+    #[arg(long, help_heading = "Scope")]
+    pub force_kms_v1: bool,
     /// How fast.
     #[command(flatten)]
     pub pace: PaceArgs,

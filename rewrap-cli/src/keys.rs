@@ -54,18 +54,20 @@ impl Keys {
         }
     }
 
-    /// Asks every KMS v2 provider for its current key id. A provider that does not answer as
-    /// kube-apiserver demands has no current key until the next call, and is asked for nothing
-    /// else: see [`Self::down`].
+    /// Asks every KMS v2 provider for its current key id, and every KMS v1 provider for its version. A
+    /// provider that does not answer as kube-apiserver demands has no current key until the next
+    /// call, and is asked for nothing else: see [`Self::down`].
     pub async fn refresh(&mut self, dek_type: impl Fn(&str) -> DekSourceType) {
         self.current = CurrentKeys::default();
         self.down.clear();
         for (name, connection) in &self.providers {
-            let KmsConnection::V2(client) = connection else {
-                continue;
+            let answer = match connection {
+                KmsConnection::V1(client) => client.check().await.map(|()| None),
+                KmsConnection::V2(client) => client.status().await.map(Some),
             };
-            match client.status().await {
-                Ok(status) => {
+            match answer {
+                Ok(None) => {}
+                Ok(Some(status)) => {
                     let key = CurrentKey {
                         key_id: status.key_id,
                         dek_type: dek_type(name),
@@ -98,7 +100,7 @@ impl Keys {
         }
     }
 
-    /// The providers whose Status failed, with the reason.
+    /// The providers whose Status or Version failed, with the reason.
     pub fn down(&self) -> &BTreeMap<KmsName, UnwrapError> {
         &self.down
     }
@@ -155,37 +157,43 @@ impl Keys {
         needs
     }
 
-    /// Makes the DEK source of a run: a random seed, wrapped under the provider's current KEK and
+    /// Makes a DEK source to write with: random bytes, wrapped under the provider's current KEK and
     /// unwrapped again, so that nothing is written that the plugin cannot give back.
     ///
     /// # Errors
     /// The plugin fails, wraps under another key id than its Status named, or unwraps something
     /// else than it wrapped.
     pub async fn fresh(&self, provider: &KmsName) -> Result<WriteDek, WriteDekError> {
-        let (Some(KmsConnection::V2(client)), Some(current)) =
-            (self.providers.get(provider), self.current.get(provider))
-        else {
-            return Err(WriteDekError::NoCurrentKey(Arc::clone(provider)));
-        };
         let failed = |source| WriteDekError::Kms {
             provider: Arc::clone(provider),
             source,
         };
         let fresh = FreshDekSource::generate().map_err(WriteDekError::Random)?;
-        let encrypted = client
-            .encrypt(fresh.source(), &current.key_id)
-            .await
-            .map_err(failed)?;
-        let unwrapped = client.decrypt(&encrypted).await.map_err(failed)?;
-        if !bool::from(unwrapped.expose().ct_eq(fresh.source().expose())) {
-            return Err(WriteDekError::NotGivenBack(Arc::clone(provider)));
+        let given_back = |unwrapped: &DekSource| {
+            if bool::from(unwrapped.expose().ct_eq(fresh.source().expose())) {
+                Ok(())
+            } else {
+                Err(WriteDekError::NotGivenBack(Arc::clone(provider)))
+            }
+        };
+        match (self.providers.get(provider), self.current.get(provider)) {
+            (Some(KmsConnection::V1(client)), _) => {
+                let cipher = client.encrypt(fresh.source()).await.map_err(failed)?;
+                given_back(&client.decrypt(&cipher).await.map_err(failed)?)?;
+                WriteDek::v1(provider, fresh, &cipher)
+                    .ok_or_else(|| WriteDekError::TooLong(Arc::clone(provider), cipher.len()))
+            }
+            (Some(KmsConnection::V2(client)), Some(current)) => {
+                let encrypted = client
+                    .encrypt(fresh.source(), &current.key_id)
+                    .await
+                    .map_err(failed)?;
+                given_back(&client.decrypt(&encrypted).await.map_err(failed)?)?;
+                let provider = Arc::clone(provider);
+                Ok(WriteDek::v2(provider, current.dek_type, fresh, encrypted))
+            }
+            _ => Err(WriteDekError::NoCurrentKey(Arc::clone(provider))),
         }
-        Ok(WriteDek::new(
-            Arc::clone(provider),
-            current.dek_type,
-            fresh,
-            encrypted,
-        ))
     }
 
     /// Asks a KMS v2 provider whether its key id is still the one this session began with.
@@ -292,6 +300,12 @@ pub enum WriteDekError {
     /// The system gives no random bytes.
     #[error("no random bytes from the system")]
     Random(#[source] getrandom::Error),
+    /// A KMS v1 value cannot hold what the plugin made of its DEK.
+    #[error(
+        "the KMS v1 provider {0} made {1} bytes of a DEK, more than the 65,535 that a value can hold; \
+         the plugin must be mended"
+    )]
+    TooLong(KmsName, usize),
 }
 
 /// What happened to the current key of a provider during a run.

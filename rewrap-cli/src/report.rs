@@ -204,6 +204,12 @@ pub fn report_text(report: &RewrapReport) -> String {
         "{} rewrapped, {} already current, {} vanished, {} failed of {} objects\n",
         report.rewrapped, report.already_current, report.vanished, report.failed, report.total
     );
+    if report.unknowable > 0 {
+        text.push_str(&format!(
+            "{} unknowable: under KMS v1, which stores no key id\n",
+            report.unknowable
+        ));
+    }
     text.push_str(&format!(
         "{}, read through {}, {:.1} s, {:.0} objects/s while writing\n",
         counted(report.conflicts, "lost race"),

@@ -41,6 +41,8 @@ pub struct Options {
     pub scope: Scope,
     /// Only objects stored under this key or KMS provider.
     pub from_key: Option<String>,
+    /// Also what lies under KMS v1 since before the run: nothing tells under which KEK.
+    pub force_kms_v1: bool,
     /// Stop after so many rewritten objects.
     pub limit: Option<u64>,
     /// Transactions in flight.
@@ -199,12 +201,16 @@ impl<'a> Rewrap<'a> {
     }
 
     /// The one DEK source of this run for a KMS v2 provider, made when it is first needed: every
-    /// distinct one costs every apiserver start a Decrypt.
+    /// distinct one costs every apiserver start a Decrypt. KMS v1 has one for every object.
     async fn write_dek(&self, rule: &Rule) -> Result<Option<Arc<WriteDek>>, RunError> {
         match rule.providers().first() {
             Some(Provider::KmsV2(provider)) => {
                 let made = self.state.write_dek(provider, &self.session.keys).await;
                 Ok(Some(made?))
+            }
+            Some(Provider::KmsV1(provider)) => {
+                let made = self.session.keys.fresh(provider).await;
+                Ok(Some(Arc::new(made.map_err(Arc::new)?)))
             }
             _ => Ok(None),
         }

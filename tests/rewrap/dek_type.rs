@@ -52,7 +52,7 @@ impl Scene {
     fn write(&mut self, kind: DekSourceType, names: impl IntoIterator<Item = &'static str>) {
         let source = FreshDekSource::generate().unwrap();
         let wrapped = self.client.wrap(source.source().expose());
-        let dek = WriteDek::new(PROVIDER.into(), kind, source, wrapped);
+        let dek = WriteDek::v2(PROVIDER.into(), kind, source, wrapped);
         let rule = Rule::new(stored::Provider::KmsV2(PROVIDER.into()), []);
         for name in names {
             let path = format!("{SECRETS}default/{name}");

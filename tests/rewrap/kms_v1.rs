@@ -1,6 +1,6 @@
-//! What a KMS v1 plugin left behind: read, told apart, and moved on.
+//! KMS v1: read, told apart, moved on from, and written where it is what kube-apiserver writes with.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 use tonic::Status;
@@ -9,7 +9,8 @@ use super::store::{SECRETS, Store, assert_unsaid};
 use crate::support::{
     dice::Dice,
     encryption::Provider::{AesGcm, Identity, Kms, KmsV1},
-    envelope::{Client, Payload, seal_v1},
+    envelope::{Client, Payload, open_v1, seal_v1},
+    etcd::gateway::Stored,
     plugin::{Plugin, Site},
     puppet::{Answers, Call, Puppet, wrap},
     sealed::{secret_json, secret_protobuf},
@@ -105,15 +106,82 @@ fn nobody_can_say_whether_values_of_kms_v1_are_current() {
     assert_unsaid(&table, &deks);
 
     store.harmless("verify", &[], 1);
-    let refused = store.harmless("run", &RUN, 3);
-    for words in [
-        PROVIDER,
-        "no key id",
-        "make a KMS v2 provider the first one",
-    ] {
-        assert!(refused.stderr.contains(words), "{refused}");
+    let plan = store.harmless("plan", &[], 0);
+    assert!(plan.stdout.contains("run --force-kms-v1"), "{plan}");
+}
+
+#[test]
+fn a_run_writes_what_is_certainly_stale_and_with_force_the_rest_once() {
+    let puppet = Puppet::start();
+    let socket = puppet.socket();
+    let store = Store::start(&[KmsV1(PROVIDER, &socket), Identity]);
+    let (plaintexts, _) = fill(&store);
+
+    let report = store.rewrap("run", &RUN).expect(0).json();
+    let counts = ["rewrapped", "unknowable", "failed", "left"];
+    let counts = counts.map(|count| report[count].as_u64().unwrap() as usize);
+    assert_eq!(counts, [LEGACY, NEW, 0, 0], "{report:#}");
+    assert_eq!(puppet.asked(Call::Encrypt), LEGACY);
+    // Now nothing tells of any of them.
+    let again = store.harmless("run", &RUN, 0).json();
+    assert_eq!(again["unknowable"], ALL, "{again:#}");
+
+    let forced = [&RUN[..], &["--force-kms-v1"]].concat();
+    let report = store.rewrap("run", &forced).expect(0).json();
+    assert_eq!(report["rewrapped"], ALL, "{report:#}");
+    // A DEK for every object, as with kube-apiserver.
+    assert_eq!(puppet.asked(Call::Encrypt), LEGACY + ALL);
+    let mut deks = BTreeSet::new();
+    for Stored { key, value, .. } in store.etcd.list(SECRETS) {
+        let (dek, plaintext) = open_v1(PROVIDER, &puppet.secrets(), &key, &value);
+        assert!(plaintexts[&key] == plaintext);
+        deks.insert(dek);
     }
-    assert_eq!(puppet.asked(Call::Encrypt), 0);
+    assert_eq!(deks.len(), ALL);
+    let inventory = store.harmless("status", &["--output=json"], 0).json();
+    assert_eq!(
+        inventory["resources"][0]["unknowable"], ALL,
+        "{inventory:#}"
+    );
+}
+
+#[test]
+fn nothing_is_written_under_a_plugin_of_kms_v1_that_is_not_fit_for_it() {
+    let puppet = Puppet::start();
+    let socket = puppet.socket();
+    let store = Store::start(&[KmsV1(PROVIDER, &socket), Identity]);
+    fill(&store);
+    let wrong: [(fn(&mut Answers), i32, &str); 3] = [
+        (
+            |answers| answers.version = "v2".into(),
+            4,
+            r#"speaks version "v2", expected v1beta1"#,
+        ),
+        (
+            |answers| {
+                answers.decrypt = |dek| {
+                    dek[0] ^= 1;
+                    Ok(())
+                }
+            },
+            5,
+            "does not unwrap what it has just wrapped",
+        ),
+        (
+            |answers| answers.encrypt = |_| Err(Status::internal("no key")),
+            4,
+            r#"refuses Encrypt: "no key" (Internal)"#,
+        ),
+    ];
+    for (change, code, words) in wrong {
+        // Plain text is stale without any plugin.
+        let path = format!("{SECRETS}default/plain");
+        store.etcd.put(&path, &secret_json("default", "plain", "x"));
+        puppet.behave();
+        puppet.answer(change);
+        let refused = store.harmless("run", &RUN, code);
+        assert!(refused.stderr.contains(words), "no {words:?} in {refused}");
+    }
 }
 
 #[test]

@@ -21,7 +21,7 @@ use ring::{
 use tokio::runtime::Runtime;
 use tonic::transport::Channel;
 
-use super::{dice::Dice, plugin::connect};
+use super::{dice::Dice, plugin::connect, puppet::wrap};
 
 /// The plugin of a KMS v2 provider, asked as kube-apiserver asks it.
 pub(crate) struct Client {
@@ -61,7 +61,7 @@ impl Client {
         let prefix = format!("k8s:enc:kms:v2:{}:", self.provider);
         let object = EncryptedObject::decode(value.strip_prefix(prefix.as_bytes())?).unwrap();
         let (data, kind) = (object.encrypted_data(), object.dek_source_type());
-        let dek_source = object.into_dek_source();
+        let dek_source = object.into_dek_source().to_source();
         let source = self.unwrap(&dek_source);
         let (key, body) = match kind {
             DekSourceType::AesGcmKey => (source, data),
@@ -70,21 +70,11 @@ impl Client {
                 (expand(&source, info), body)
             }
         };
-        let (nonce, body) = body.split_first_chunk::<NONCE_LEN>().unwrap();
-        let mut body = body.to_vec();
-        let plaintext = aes_gcm(&key)
-            .open_in_place(
-                Nonce::assume_unique_for_key(*nonce),
-                Aad::from(path.as_bytes()),
-                &mut body,
-            )
-            .unwrap_or_else(|_| panic!("{path} does not open"))
-            .to_vec();
         Some(Opened {
-            plaintext,
+            plaintext: open_gcm(&key, path, body),
             kind,
             dek_source,
-            nonce: *nonce,
+            nonce: *body.first_chunk().unwrap(),
         })
     }
 
@@ -135,9 +125,13 @@ pub(crate) fn seal(
     let body = seal_gcm(&expand(seed, &info), path, plaintext, nonce);
     let data = [info, body].concat();
     let mut value = format!("k8s:enc:kms:v2:{provider}:").into_bytes();
-    EncryptedObject::new(&data, wrapped, DekSourceType::HkdfSha256XnonceAesGcmSeed)
-        .unwrap()
-        .encode(&mut value);
+    EncryptedObject::new(
+        &data,
+        (&wrapped).into(),
+        DekSourceType::HkdfSha256XnonceAesGcmSeed,
+    )
+    .unwrap()
+    .encode(&mut value);
     value
 }
 
@@ -174,6 +168,35 @@ pub(crate) fn seal_v1(
         &payload,
     ]
     .concat()
+}
+
+/// The DEK and the plaintext of a value of KMS v1 that is no older than Kubernetes 1.25. One of the
+/// DEKs must be what [`wrap`] made its ciphertext of.
+pub(crate) fn open_v1(
+    provider: &str,
+    deks: &[Vec<u8>],
+    path: &str,
+    value: &[u8],
+) -> (Vec<u8>, Vec<u8>) {
+    let prefix = format!("k8s:enc:kms:v1:{provider}:");
+    let body = value.strip_prefix(prefix.as_bytes()).unwrap();
+    let (len, body) = body.split_first_chunk().unwrap();
+    let (wrapped, payload) = body.split_at(u16::from_be_bytes(*len).into());
+    let dek = deks.iter().find(|dek| wrap(dek) == wrapped).unwrap();
+    (dek.clone(), open_gcm(dek, path, payload))
+}
+
+fn open_gcm(key: &[u8], path: &str, body: &[u8]) -> Vec<u8> {
+    let (nonce, body) = body.split_first_chunk::<NONCE_LEN>().unwrap();
+    let mut body = body.to_vec();
+    aes_gcm(key)
+        .open_in_place(
+            Nonce::assume_unique_for_key(*nonce),
+            Aad::from(path.as_bytes()),
+            &mut body,
+        )
+        .unwrap_or_else(|_| panic!("{path} does not open"))
+        .to_vec()
 }
 
 fn seal_gcm(key: &[u8], path: &str, plaintext: &[u8], nonce: [u8; NONCE_LEN]) -> Vec<u8> {

@@ -300,12 +300,17 @@ impl server_v1::KeyManagementService for Strings {
         Ok(Response::new(v1beta1::DecryptResponse { plain }))
     }
 
-    /// kube-apiserver asks for it at every write; this program never writes KMS v1.
     async fn encrypt(
         &self,
-        _: Request<v1beta1::EncryptRequest>,
+        request: Request<v1beta1::EncryptRequest>,
     ) -> Result<Response<v1beta1::EncryptResponse>, Status> {
-        self.answers(Call::Encrypt).await;
-        Err(Status::unimplemented("nothing is written with KMS v1"))
+        assert_eq!(request.get_ref().version, "v1beta1");
+        let answers = self.answers(Call::Encrypt).await;
+        let dek = &request.get_ref().plain;
+        self.lock().secrets.push(dek.clone());
+        let mut answer = right(dek, &answers.status.key_id);
+        (answers.encrypt)(&mut answer)?;
+        let cipher = answer.ciphertext;
+        Ok(Response::new(v1beta1::EncryptResponse { cipher }))
     }
 }

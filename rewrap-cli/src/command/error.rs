@@ -45,17 +45,6 @@ pub enum CommandError {
     /// A terminal file or stream.
     #[error("cannot read or write")]
     Io(#[source] std::io::Error),
-    /// KMS v1 is the write provider.
-    #[error(
-        "{resource} is written with the KMS v1 provider {provider}, which stores no key id: nothing \
-         can tell what is stale; make a KMS v2 provider the first one"
-    )]
-    KmsV1 {
-        /// The resource.
-        resource: String,
-        /// The provider's name.
-        provider: String,
-    },
     /// The KMS provider to write under does not answer.
     #[error("the KMS provider {provider} is to be written with but is not usable: {reason}")]
     KmsDown {
@@ -111,7 +100,7 @@ impl CommandError {
             Self::Apiserver(_) | Self::KmsDown { .. } => Exit::Unreachable,
             Self::Canary(CanaryError::Run(error)) | Self::Run(error) => of_run(error),
             Self::Canary(_) | Self::Declined | Self::NoProof(_) | Self::NotAsked(_) => Exit::Gate,
-            Self::Config { .. } | Self::KmsV1 { .. } => Exit::Refused,
+            Self::Config { .. } => Exit::Refused,
             Self::Io(_) | Self::NotFound(_) => Exit::Runtime,
             Self::Session(error) => of_session(error),
             Self::Survey(error) => of_survey(error),
@@ -177,7 +166,7 @@ fn of_run(error: &RunError) -> Exit {
 
 fn of_write_dek(error: &WriteDekError) -> Exit {
     match error {
-        WriteDekError::NotGivenBack(_) => Exit::Gate,
+        WriteDekError::NotGivenBack(_) | WriteDekError::TooLong(..) => Exit::Gate,
         WriteDekError::Random(_) => Exit::Runtime,
         _ => Exit::Unreachable,
     }

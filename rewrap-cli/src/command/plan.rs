@@ -42,6 +42,18 @@ pub(super) fn left_to_rewrite(inventory: &Inventory) -> u64 {
     resources.map(|resource| to_rewrite(resource).0).sum()
 }
 
+/// All objects of which nothing tells under which KEK they are: a run rewrites them where it is told
+/// to.
+pub(super) fn under_kms_v1(inventory: &Inventory) -> u64 {
+    inventory
+        .resources
+        .iter()
+        .flat_map(|resource| &resource.written_with)
+        .filter(|row| row.state == ObjectState::Unknowable && row.key.provider == "kms-v1")
+        .map(|row| row.objects)
+        .sum()
+}
+
 /// Objects of a resource that a run would rewrite, and their bytes.
 fn to_rewrite(resource: &ResourceInventory) -> (u64, u64) {
     resource
@@ -75,13 +87,19 @@ fn plan_of(inventory: &Inventory, pace: &PaceArgs, member: Option<&EndpointStatu
         .map(|resource| &resource.writes_with)
         .collect::<std::collections::BTreeSet<_>>()
         .len() as u64;
+    // A DEK for every object.
+    let v1: u64 = resources
+        .iter()
+        .filter(|resource| resource.writes_with.provider == "kms-v1")
+        .map(|resource| resource.objects)
+        .sum();
     let growth_bytes = bytes + objects * OVERHEAD;
     RewrapPlan {
         api_version: API_VERSION,
         kind: "RewrapPlan",
         objects,
         bytes,
-        kms_calls: inventory.dek_sources.len() as u64 + 2 * wraps,
+        kms_calls: inventory.dek_sources.len() as u64 + 2 * (wraps + v1),
         growth_bytes,
         db_size: member.map(|member| member.db_size.unsigned_abs()),
         db_quota: member
@@ -99,6 +117,13 @@ fn warnings(inventory: &Inventory, growth: u64, member: Option<&EndpointStatus>)
         warnings.push(format!(
             "{} objects cannot be opened and would stay as they are",
             inventory.unreadable.len()
+        ));
+    }
+    let unknowable = under_kms_v1(inventory);
+    if unknowable > 0 {
+        warnings.push(format!(
+            "{unknowable} objects are under KMS v1, which stores no key id; `run --force-kms-v1` \
+             rewrites them too"
         ));
     }
     let full = member.and_then(|member| Some((member.db_size_in_use, member.quota?)));

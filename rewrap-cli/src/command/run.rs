@@ -5,7 +5,11 @@ use std::sync::Arc;
 use kms_proto::inventory::RewrapReport;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{CommandError, Exit, plan::left_to_rewrite, status};
+use super::{
+    CommandError, Exit,
+    plan::{left_to_rewrite, under_kms_v1},
+    status,
+};
 use crate::{
     apiserver::{Apiserver, Credentials},
     cli::{Output, ProofArgs, RunArgs},
@@ -34,7 +38,12 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, CommandError> {
     state.first_look(&inventory);
     refuse_unusable_targets(&session, &inventory)?;
     refuse_unknown_key(&args, &session, &inventory)?;
-    let ended = match left_to_rewrite(&inventory) {
+    let forced = if args.force_kms_v1 {
+        under_kms_v1(&inventory)
+    } else {
+        0
+    };
+    let ended = match left_to_rewrite(&inventory) + forced {
         0 => Ok(PassEnd::Finished),
         work => {
             if apiservers.is_empty() && !args.proof.assume_converged {
@@ -64,6 +73,7 @@ fn options(args: &RunArgs) -> Options {
     Options {
         scope: Scope::new(&args.scope),
         from_key: args.from_key.clone(),
+        force_kms_v1: args.force_kms_v1,
         limit: args.limit,
         concurrency: args.pace.concurrency.into(),
         pace: Pace::new((!args.pace.max).then_some(args.pace.rate)),
@@ -117,6 +127,10 @@ fn next_command(end: PassEnd, report: &RewrapReport) -> &'static str {
         PassEnd::Limit => "next: the same command again rewrites the next portion\n",
         PassEnd::Finished if report.failed > 0 || report.left > 0 => {
             "next: mend what is listed as failed, then the same command again\n"
+        }
+        PassEnd::Finished if report.unknowable > 0 => {
+            "next: KMS v1 stores no key id; --force-kms-v1 brings what is under it to the plugin's \
+             current key\n"
         }
         PassEnd::Finished => "next: `rewrap verify` proves it at one revision\n",
     }

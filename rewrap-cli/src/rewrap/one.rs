@@ -5,7 +5,7 @@ use crate::{
     area::{Area, OddKey},
     store::{Put, Record, StoreError},
     stored::{
-        NotAnObject, OpenError, Opened, Plaintext, Rule, SealError, State, WriteDek,
+        NotAnObject, OpenError, Opened, Plaintext, ProviderKind, Rule, SealError, State, WriteDek,
         object::{self, Identity},
     },
 };
@@ -29,6 +29,8 @@ pub enum Fate {
     NotChosen,
     /// The run was ending.
     NotBegun,
+    /// Under KMS v1, which stores no key id.
+    Unknowable,
     /// Written by us.
     Rewrapped {
         /// Compare-and-swaps lost on the way.
@@ -48,8 +50,8 @@ impl Fate {
     }
 }
 
-/// A stale object that may be replaced: it was opened, judged stale, and its plaintext proved to be
-/// the Kubernetes object of its key. Only [`Rewrap::judge`] makes one.
+/// A stale object that may be replaced: it was opened, judged stale (or is to be rewritten in any
+/// case), and its plaintext proved to be the Kubernetes object of its key. Only [`Rewrap::judge`] makes one.
 pub(super) struct Stale {
     plaintext: Plaintext,
     pub(super) identity: Identity,
@@ -127,6 +129,13 @@ impl Rewrap<'_> {
         }
     }
 
+    /// Whether to rewrite an object under KMS v1 whatever KEK it is under: once, so not what was
+    /// written since the run began.
+    fn is_forced(&self, area: &Area, record: &Record) -> bool {
+        let first = self.state.first_revision(area.store);
+        self.options.force_kms_v1 && record.mod_revision <= first
+    }
+
     /// The only way to a [`Stale`].
     pub(super) fn judge(
         &self,
@@ -151,8 +160,13 @@ impl Rewrap<'_> {
         };
         match opened.state {
             State::Current => return Verdict::Skip(Fate::AlreadyCurrent { conflicts }),
-            State::Unknowable => return failed(ObjectError::Unknowable),
-            State::Plaintext | State::Stale(_) => {}
+            State::Unknowable if opened.written_with.provider() != ProviderKind::KmsV1 => {
+                return failed(ObjectError::Unknowable);
+            }
+            State::Unknowable if !self.is_forced(area, record) => {
+                return Verdict::Skip(Fate::Unknowable);
+            }
+            State::Plaintext | State::Stale(_) | State::Unknowable => {}
         }
         if let Some(from) = &self.options.from_key
             && opened.written_with.key().map(|key| &**key) != Some(from)
@@ -210,8 +224,8 @@ pub enum ObjectError {
     SelfCheck,
     /// Nobody can say whether it is stale, so it is left as it is.
     #[error(
-        "nothing tells whether it is under the current key: KMS v1 stores no key id, or the KMS \
-         provider does not say its own"
+        "nothing tells whether it is under the current key, for the KMS provider does not say which \
+         that is"
     )]
     Unknowable,
     /// etcd refuses this one value.

@@ -27,6 +27,8 @@ pub struct RunState {
     write_deks: Mutex<BTreeMap<KmsName, MadeDek>>,
     report: RefCell<RewrapReport>,
     started: Instant,
+    /// The revision of each store when the run began.
+    revisions: RefCell<Vec<i64>>,
     /// When the first object was begun, and the newest one written.
     writing: Cell<Option<(Instant, Instant)>>,
     begun: Cell<u64>,
@@ -44,6 +46,7 @@ impl RunState {
             conflicts: 0,
             vanished: 0,
             failed: 0,
+            unknowable: 0,
             passes: 0,
             elapsed_seconds: 0.0,
             objects_per_second: 0.0,
@@ -55,6 +58,7 @@ impl RunState {
             write_deks: Mutex::default(),
             report: RefCell::new(report),
             started: Instant::now(),
+            revisions: RefCell::default(),
             writing: Cell::new(None),
             begun: Cell::new(0),
         }
@@ -74,7 +78,19 @@ impl RunState {
             .iter()
             .map(|resource| resource.current)
             .sum();
+        report.unknowable = inventory
+            .resources
+            .iter()
+            .map(|resource| resource.unknowable)
+            .sum();
         report.failures.clone_from(&inventory.unreadable);
+        let revisions = inventory.stores.iter().map(|store| store.revision);
+        self.revisions.replace(revisions.collect());
+    }
+
+    /// The revision of a store when the run began: what is newer was written under the keys of now.
+    pub(super) fn first_revision(&self, store: usize) -> i64 {
+        self.revisions.borrow().get(store).copied().unwrap_or(0)
     }
 
     /// The report as of now.
@@ -108,7 +124,9 @@ impl RunState {
     /// What failed before is tried again, so only the newest failures count.
     pub(super) fn begin_pass(&self) {
         self.count_pass();
-        self.report.borrow_mut().failures.clear();
+        let mut report = self.report.borrow_mut();
+        report.failures.clear();
+        report.unknowable = 0;
     }
 
     pub(super) fn add(&self, fate: Fate) {
@@ -120,6 +138,7 @@ impl RunState {
                 error: Chain(&error).to_string(),
             }),
             Fate::NotBegun | Fate::NotChosen => {}
+            Fate::Unknowable => report.unknowable += 1,
             Fate::Rewrapped { conflicts } => {
                 report.rewrapped += 1;
                 report.conflicts += conflicts;
@@ -151,13 +170,15 @@ impl RunState {
         self.begun.get()
     }
 
-    /// The DEK source to write with: the one made before, as long as it is of the current key.
+    /// The DEK source of a KMS v2 provider to write with: the one made before, as long as it is of the
+    /// current key.
     pub(super) async fn write_dek(&self, provider: &KmsName, keys: &Keys) -> MadeDek {
         let mut deks = self.write_deks.lock().await;
         let current = keys.current().get(provider);
         let fits = |made: &&MadeDek| match made {
             Ok(dek) => current.is_some_and(|current| {
-                *dek.key_id() == current.key_id && dek.kind() == current.dek_type
+                let dek = dek.reference();
+                dek.key_id() == Some(&current.key_id) && dek.kind() == current.dek_type
             }),
             Err(_) => true,
         };

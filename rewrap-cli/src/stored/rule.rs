@@ -118,6 +118,13 @@ pub enum ProviderKind {
 }
 
 impl ProviderKind {
+    fn of(dek: &DekRef) -> Self {
+        match dek {
+            DekRef::V1 { .. } => Self::KmsV1,
+            DekRef::V2 { .. } => Self::KmsV2,
+        }
+    }
+
     /// The name in reports.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -172,10 +179,7 @@ impl WrittenWith {
         match self {
             Self::Nothing => ProviderKind::Identity,
             Self::Key { provider, .. } => *provider,
-            Self::Dek(dek) => match **dek {
-                DekRef::V1 { .. } => ProviderKind::KmsV1,
-                DekRef::V2 { .. } => ProviderKind::KmsV2,
-            },
+            Self::Dek(dek) => ProviderKind::of(dek),
         }
     }
 

@@ -10,21 +10,15 @@ use crate::{
     session::Session,
 };
 
-/// Nothing can be brought to a key that cannot be told, or not be had.
+/// Nothing can be brought to a key that cannot be had.
 pub(super) fn refuse_unusable_targets(
     session: &Session,
     inventory: &Inventory,
 ) -> Result<(), CommandError> {
     for resource in &inventory.resources {
         let target = &resource.writes_with;
-        if target.provider == "kms-v1" && resource.total > 0 {
-            return Err(CommandError::KmsV1 {
-                resource: resource.resource.clone(),
-                provider: target.key.clone(),
-            });
-        }
         let down = session.keys.down().get(target.key.as_str());
-        if let Some(reason) = down.filter(|_| target.provider == "kms-v2") {
+        if let Some(reason) = down.filter(|_| target.provider.starts_with("kms-")) {
             return Err(CommandError::KmsDown {
                 provider: target.key.clone(),
                 reason: reason.to_string(),

@@ -6,7 +6,7 @@ use std::{
     },
 };
 
-use kms_proto::{DekSource, DekSourceType, EncryptedDekSource, EncryptedObject, KeyId};
+use kms_proto::{DekSource, DekSourceType, EncryptedDekSource, EncryptedObject};
 use zeroize::Zeroizing;
 
 use super::{DekRef, KmsName, Known, ReadDek};
@@ -36,16 +36,15 @@ impl FreshDekSource {
     }
 }
 
-/// What new values of one KMS v2 provider are sealed with: a DEK source of our own and what the
-/// plugin made of it.
+/// What new values of one KMS provider are sealed with: a DEK source of our own and what the plugin
+/// made of it. Of KMS v2 for any number of values, of KMS v1 for one.
 pub struct WriteDek {
     reference: Arc<DekRef>,
-    kind: DekSourceType,
-    key_id: KeyId,
     dek: ReadDek,
-    /// What every stored object has behind its encrypted data.
-    ending: Box<[u8]>,
-    /// The next value of the nonce's counter, type 0 only.
+    /// What every value has in common: before the payload of KMS v1, behind the encrypted data of
+    /// KMS v2.
+    constant: Box<[u8]>,
+    /// The next value of the nonce's counter, type 0 of KMS v2 only.
     counter: AtomicU64,
 }
 
@@ -54,26 +53,39 @@ impl WriteDek {
     /// mistaken for it (`k8s.io/apiserver/pkg/storage/value/encrypt/aes/aes.go`).
     const FIRST_COUNT: u64 = 1_000_000_001;
 
-    /// Puts together what was made and what the plugin answered to it.
+    /// Puts together what was made and what a KMS v1 plugin answered to it; `None` where the answer
+    /// is longer than the 65,535 bytes that a value can say.
+    pub fn v1(provider: &KmsName, source: FreshDekSource, cipher: &[u8]) -> Option<Self> {
+        let len = u16::try_from(cipher.len()).ok()?;
+        let constant = [&len.to_be_bytes(), cipher].concat();
+        let reference = DekRef::v1(provider, cipher);
+        Some(Self::new(reference, source, constant.into()))
+    }
+
+    /// Puts together what was made and what a KMS v2 plugin answered to it.
     ///
     /// `encrypted` must be the answer to this `source`: the plugin is trusted with it, and a value
     /// that does not open again is never written.
-    pub fn new(
+    pub fn v2(
         provider: KmsName,
         kind: DekSourceType,
-        FreshDekSource(source): FreshDekSource,
+        source: FreshDekSource,
         encrypted: EncryptedDekSource,
     ) -> Self {
-        Self {
-            ending: ending(&encrypted, kind),
-            key_id: encrypted.key_id.clone(),
-            reference: Arc::new(DekRef::V2 {
-                provider,
-                kind,
-                source: encrypted,
-            }),
+        let constant = ending(&encrypted, kind);
+        let reference = DekRef::V2 {
+            provider,
             kind,
+            source: encrypted,
+        };
+        Self::new(reference, source, constant)
+    }
+
+    fn new(reference: DekRef, FreshDekSource(source): FreshDekSource, constant: Box<[u8]>) -> Self {
+        Self {
+            reference: Arc::new(reference),
             dek: ReadDek::new(source),
+            constant,
             counter: AtomicU64::new(Self::FIRST_COUNT),
         }
     }
@@ -81,16 +93,6 @@ impl WriteDek {
     /// The provider whose values are sealed with it.
     pub fn provider(&self) -> &KmsName {
         self.reference.provider()
-    }
-
-    /// The KEK version that wrapped it.
-    pub fn key_id(&self) -> &KeyId {
-        &self.key_id
-    }
-
-    /// What the DEK source is used as.
-    pub fn kind(&self) -> DekSourceType {
-        self.kind
     }
 
     /// How the values that are sealed with it refer to it.
@@ -114,8 +116,8 @@ impl WriteDek {
         self.dek.seed().expect("a fresh source is long enough")
     }
 
-    pub(in crate::stored) fn ending(&self) -> &[u8] {
-        &self.ending
+    pub(in crate::stored) fn constant(&self) -> &[u8] {
+        &self.constant
     }
 
     /// A counter value that no other call gets; `None` once all are used.

@@ -4,19 +4,19 @@ use crate::stored::{
     transformer::{
         aes_cbc,
         aes_gcm::{GcmKey, TooLarge},
-        kms_v2, secretbox,
+        kms_v1, kms_v2, secretbox,
     },
 };
 
 impl Rule {
     /// Makes the value that kube-apiserver would store now: the first provider with its first key.
     ///
-    /// `path` is the whole etcd key, `dek` what a KMS v2 provider writes with; other providers do
-    /// not look at it. Every value has fresh randomness of the operating system, fetched in one
+    /// `path` is the whole etcd key, `dek` what a KMS provider writes with; other providers do not
+    /// look at it. Every value has fresh randomness of the operating system, fetched in one
     /// call.
     ///
     /// # Errors
-    /// [`SealError::NeedsDek`] where the first provider is KMS v2 and `dek` is absent or another
+    /// [`SealError::NeedsDek`] where the first provider is a KMS and `dek` is absent or another
     /// provider's.
     pub fn seal(
         &self,
@@ -29,31 +29,31 @@ impl Rule {
         match provider {
             Provider::Identity => out.extend_from_slice(plaintext),
             Provider::AesCbc(keys) => {
-                let key = begin(provider.kind(), keys, plaintext, &mut out)?;
+                let key = begin_with(provider.kind(), keys, plaintext, &mut out)?;
                 aes_cbc::seal(key, plaintext, random()?, &mut out)
                     .ok_or(SealError::KeyLength(key.len()))?;
             }
             Provider::AesGcm(keys) => {
-                let key = begin(provider.kind(), keys, plaintext, &mut out)?;
+                let key = begin_with(provider.kind(), keys, plaintext, &mut out)?;
                 GcmKey::new(key)
                     .ok_or(SealError::KeyLength(key.len()))?
                     .seal(path, plaintext, random()?, &mut out)?;
             }
             Provider::Secretbox(keys) => {
-                let key = begin(provider.kind(), keys, plaintext, &mut out)?;
+                let key = begin_with(provider.kind(), keys, plaintext, &mut out)?;
                 secretbox::seal(key, plaintext, random()?, &mut out)
                     .ok_or(SealError::KeyLength(key.len()))?;
             }
-            Provider::KmsV1(name) => return Err(SealError::KmsV1(name.clone())),
+            Provider::KmsV1(name) => {
+                let dek = of_provider(dek, ProviderKind::KmsV1, name)?;
+                let len = kms_v1::sealed_len(dek, plaintext);
+                begin(ProviderKind::KmsV1, name, len, &mut out);
+                kms_v1::seal(dek, path, plaintext, &mut out)?;
+            }
             Provider::KmsV2(name) => {
-                let dek = dek
-                    .filter(|dek| dek.provider() == name)
-                    .ok_or_else(|| SealError::NeedsDek(name.clone()))?;
-                let prefix = ProviderKind::KmsV2.prefix();
-                out.reserve(prefix.len() + name.len() + 1 + kms_v2::sealed_len(dek, plaintext));
-                out.extend_from_slice(prefix.as_bytes());
-                out.extend_from_slice(name.as_bytes());
-                out.push(b':');
+                let dek = of_provider(dek, ProviderKind::KmsV2, name)?;
+                let len = kms_v2::sealed_len(dek, plaintext);
+                begin(ProviderKind::KmsV2, name, len, &mut out);
                 kms_v2::seal(dek, path, plaintext, &mut out)?;
             }
         }
@@ -61,8 +61,26 @@ impl Rule {
     }
 }
 
+fn of_provider<'d>(
+    dek: Option<&'d WriteDek>,
+    kind: ProviderKind,
+    name: &KmsName,
+) -> Result<&'d WriteDek, SealError> {
+    dek.filter(|dek| dek.provider() == name && ProviderKind::of(dek.reference()) == kind)
+        .ok_or_else(|| SealError::NeedsDek(name.clone()))
+}
+
+/// Writes the prefix; so many bytes will follow, at most.
+fn begin(kind: ProviderKind, name: &str, len: usize, out: &mut Vec<u8>) {
+    let prefix = kind.prefix();
+    out.reserve(prefix.len() + name.len() + 1 + len);
+    out.extend_from_slice(prefix.as_bytes());
+    out.extend_from_slice(name.as_bytes());
+    out.push(b':');
+}
+
 /// Writes the prefix and gives the key.
-fn begin<'a>(
+fn begin_with<'a>(
     kind: ProviderKind,
     keys: &'a [NamedKey],
     plaintext: &[u8],
@@ -70,10 +88,7 @@ fn begin<'a>(
 ) -> Result<&'a [u8], SealError> {
     let key = keys.first().ok_or(SealError::KeyLength(0))?;
     let overhead = 64;
-    out.reserve(kind.prefix().len() + key.name.len() + plaintext.len() + overhead);
-    out.extend_from_slice(kind.prefix().as_bytes());
-    out.extend_from_slice(key.name.as_bytes());
-    out.push(b':');
+    begin(kind, &key.name, plaintext.len() + overhead, out);
     Ok(key.expose())
 }
 
@@ -90,11 +105,8 @@ pub enum SealError {
     /// The key has a length that its cipher does not take.
     #[error("a key of {0} bytes does not fit this cipher")]
     KeyLength(usize),
-    /// The first provider is KMS v1, which is read only.
-    #[error("the KMS v1 provider {0:?} is not written to; put a KMS v2 or a local provider first")]
-    KmsV1(KmsName),
-    /// The first provider is KMS v2, and the DEK at hand is not its.
-    #[error("no DEK source of the KMS v2 provider {0:?} is at hand")]
+    /// The first provider is a KMS, and the DEK at hand is not its.
+    #[error("no DEK source of the KMS provider {0:?} is at hand")]
     NeedsDek(KmsName),
     /// All nonces of a type 0 DEK are used.
     #[error("the DEK has no nonce left; make a new one")]

@@ -94,7 +94,7 @@ fn write_dek(provider: &str, kind: DekSourceType, key_id: &str) -> WriteDek {
         key_id: key_id.parse().unwrap(),
         annotations: Annotations::new([("a.example.io".to_owned(), vec![7])]).unwrap(),
     };
-    WriteDek::new(provider.into(), kind, source, encrypted)
+    WriteDek::v2(provider.into(), kind, source, encrypted)
 }
 
 /// Takes any AES-CBC plaintext for right, as kube-apiserver does.

@@ -1,10 +1,13 @@
 //! The KMS v1 envelope: `length (2, big-endian) || encrypted DEK || payload`. Kubernetes 1.25 and
-//! newer write AES-GCM payloads, older ones AES-CBC.
+//! newer write AES-GCM payloads, older ones AES-CBC; we write AES-GCM.
 
 use kms_proto::DekSource;
 
-use super::{OpenCause, Plaintext, aes_cbc, aes_gcm::GcmKey};
-use crate::stored::object::NotAnObject;
+use super::{
+    OpenCause, Plaintext, aes_cbc,
+    aes_gcm::{GcmKey, NONCE_LEN, TAG_LEN},
+};
+use crate::stored::{dek::WriteDek, object::NotAnObject, rule::SealError};
 
 /// An opened payload.
 pub(in crate::stored) struct Opened {
@@ -25,6 +28,28 @@ pub(in crate::stored) fn split(body: &[u8]) -> Result<(&[u8], &[u8]), OpenCause>
     let len = usize::from(u16::from_be_bytes(*len));
     rest.split_at_checked(len)
         .ok_or_else(|| too_short(size_of::<u16>() + len))
+}
+
+/// Appends the envelope of a value. A DEK belongs to one value, as with kube-apiserver, so its nonce
+/// may be random.
+pub(in crate::stored) fn seal(
+    dek: &WriteDek,
+    path: &[u8],
+    plaintext: &[u8],
+    out: &mut Vec<u8>,
+) -> Result<(), SealError> {
+    let secret = dek.source().expose();
+    let key = GcmKey::new(secret).ok_or(SealError::KeyLength(secret.len()))?;
+    let mut nonce = [0; NONCE_LEN];
+    getrandom::fill(&mut nonce)?;
+    out.extend_from_slice(dek.constant());
+    key.seal(path, plaintext, nonce, out)?;
+    Ok(())
+}
+
+/// The bytes that [`seal`] appends.
+pub(in crate::stored) fn sealed_len(dek: &WriteDek, plaintext: &[u8]) -> usize {
+    dek.constant().len() + NONCE_LEN + plaintext.len() + TAG_LEN
 }
 
 /// Opens a payload as AES-GCM, then as AES-CBC, as kube-apiserver does.

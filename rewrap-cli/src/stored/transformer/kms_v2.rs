@@ -56,7 +56,7 @@ pub(in crate::stored) fn open(
 
 /// The bytes that [`seal`] appends, at most.
 pub(in crate::stored) fn sealed_len(dek: &WriteDek, plaintext: &[u8]) -> usize {
-    1 + MAX_DELIMITER_LEN + INFO_LEN + NONCE_LEN + plaintext.len() + TAG_LEN + dek.ending().len()
+    1 + MAX_DELIMITER_LEN + INFO_LEN + NONCE_LEN + plaintext.len() + TAG_LEN + dek.constant().len()
 }
 
 /// Appends the envelope of a value, encrypting in place: the plaintext is copied once.
@@ -67,7 +67,7 @@ pub(in crate::stored) fn seal(
     out: &mut Vec<u8>,
 ) -> Result<(), SealError> {
     let gcm_len = NONCE_LEN + plaintext.len() + TAG_LEN;
-    match dek.kind() {
+    match dek.reference().kind() {
         DekSourceType::AesGcmKey => {
             let secret = dek.source().expose();
             let count = dek.next_count().ok_or(SealError::NoncesExhausted)?;
@@ -89,7 +89,7 @@ pub(in crate::stored) fn seal(
             key.seal(path, plaintext, nonce.try_into().expect("the rest"), out)?;
         }
     }
-    out.extend_from_slice(dek.ending());
+    out.extend_from_slice(dek.constant());
     Ok(())
 }
 
