@@ -21,6 +21,7 @@ pub mod config;
 pub mod keys;
 pub mod kms;
 pub mod pace;
+mod printable;
 pub mod progress;
 pub mod report;
 pub mod rewrap;

@@ -9,6 +9,8 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
+use crate::printable::OneLine;
+
 /// How often a line is printed where there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(5);
 
@@ -41,7 +43,7 @@ impl Progress {
     /// What is being worked on now, such as a resource.
     pub fn at(&self, place: &str) {
         if let Some(bar) = &self.bar {
-            bar.set_message(place.to_owned());
+            bar.set_message(OneLine(place).to_string());
         }
     }
 

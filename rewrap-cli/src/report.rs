@@ -7,7 +7,10 @@ use kms_proto::{
 };
 use serde::Serialize;
 
-use crate::cli::Output;
+use crate::{
+    cli::Output,
+    printable::{Lines, OneLine},
+};
 
 /// Resources that only the sums mention: nothing encrypts them and nothing encrypted was found.
 fn is_plain(resource: &ResourceInventory) -> bool {
@@ -25,7 +28,7 @@ pub fn print<T: Serialize>(
 ) -> std::io::Result<()> {
     use std::io::Write as _;
     let mut text = match output {
-        Output::Table => table(document),
+        Output::Table => Lines(&table(document)).to_string(),
         Output::Json => serde_json::to_string_pretty(document)?,
         Output::Yaml => serde_saphyr::to_string(document).map_err(std::io::Error::other)?,
     };
@@ -59,13 +62,16 @@ pub fn inventory_table(inventory: &Inventory) -> String {
     for unowned in &inventory.unowned {
         text.push_str(&format!(
             "{}: {} keys left alone: {}\n",
-            unowned.path, unowned.objects, unowned.reason
+            OneLine(&unowned.path),
+            unowned.objects,
+            unowned.reason
         ));
     }
     for unreadable in inventory.unreadable.iter().take(UNREADABLE_SHOWN) {
         text.push_str(&format!(
             "unreadable: {}: {}\n",
-            unreadable.key, unreadable.error
+            OneLine(&unreadable.key),
+            unreadable.error
         ));
     }
     if inventory.unreadable.len() > UNREADABLE_SHOWN {
@@ -116,7 +122,7 @@ fn describe(key: &KeyRef, key_id: Option<&str>) -> String {
         text.push_str(&shorten(id));
         text.push(')');
     }
-    text
+    OneLine(&text).to_string()
 }
 
 /// Key ids are compared by eye here, and told apart by their first and last characters.
@@ -218,7 +224,11 @@ pub fn report_text(report: &RewrapReport) -> String {
         report.objects_per_second
     ));
     for failure in report.failures.iter().take(UNREADABLE_SHOWN) {
-        text.push_str(&format!("failed: {}: {}\n", failure.key, failure.error));
+        text.push_str(&format!(
+            "failed: {}: {}\n",
+            OneLine(&failure.key),
+            failure.error
+        ));
     }
     if report.failures.len() > UNREADABLE_SHOWN {
         let more = report.failures.len() - UNREADABLE_SHOWN;

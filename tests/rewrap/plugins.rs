@@ -257,6 +257,13 @@ fn a_plugin_that_encrypts_under_another_key_than_it_names_stops_the_run() {
         }
     });
     scene.harmless("run", &run, 5, "said key id three and encrypted under four");
+
+    // Nor does a key id steer the terminal.
+    scene
+        .puppet
+        .answer(|answers| answers.status.key_id = "\u{1b}[2J".into());
+    let refused = scene.harmless("run", &RUN, 5, r"said key id \u{1b}[2J and encrypted");
+    assert!(!refused.stderr.contains('\u{1b}'), "{refused}");
 }
 
 #[test]

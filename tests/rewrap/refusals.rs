@@ -145,3 +145,28 @@ fn a_wrong_key_under_the_right_name_writes_nothing() {
         "{report:#}"
     );
 }
+
+#[test]
+fn a_key_that_would_steer_the_terminal_is_shown_with_escapes() {
+    let store = Store::start(&[AesGcm("new"), Identity]);
+    let path = format!("{SECRETS}default/a\u{1b}[2J\nverified: at revision 1");
+    let value = b"k8s:enc:aesgcm:v1:gone\x1b[2J\nverified: all:rest";
+    store.etcd.put(&path, value);
+    let get = ["secrets", path.strip_prefix(SECRETS).unwrap()];
+    for (verb, more, code) in [
+        ("status", &[][..], 0),
+        ("plan", &[], 0),
+        ("verify", &[], 1),
+        ("run", &["--yes", VOUCH], 6),
+        ("get", &get, 1),
+    ] {
+        let finished = store.harmless(verb, more, code);
+        let said = format!("{finished}");
+        assert!(!said.contains('\u{1b}'), "{said}");
+        let forged = said.lines().any(|line| line.starts_with("verified"));
+        assert!(!forged, "{said}");
+    }
+    // Programs get the key itself.
+    let inventory = store.rewrap("status", &["--output=json"]).json();
+    assert_eq!(inventory["unreadable"][0]["key"], path, "{inventory:#}");
+}

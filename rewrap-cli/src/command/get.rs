@@ -9,6 +9,7 @@ use super::{CommandError, Exit, status};
 use crate::{
     chain::Chain,
     cli::{GetArgs, Output},
+    printable::OneLine,
     report,
     session::Session,
     store::Record,
@@ -122,15 +123,13 @@ fn table(object: &StoredObject) -> String {
         object_bytes,
         error,
     } = object;
-    let mut rows = vec![("etcd key", key.clone())];
+    let mut rows = vec![("etcd key", OneLine(key).to_string())];
     if let Some(written) = written_with {
-        rows.push((
-            "written with",
-            format!("{} {}", written.provider, written.key),
-        ));
+        let key = OneLine(&written.key);
+        rows.push(("written with", format!("{} {key}", written.provider)));
     }
     if let Some(id) = key_id {
-        rows.push(("key id", id.clone()));
+        rows.push(("key id", OneLine(id).to_string()));
     }
     rows.push(("state", report::state_text(*state).to_owned()));
     rows.push(("revision", mod_revision.to_string()));

@@ -8,6 +8,7 @@ use crate::{
     cli::RunArgs,
     command::{CommandError, plan::left_to_rewrite},
     pace::Stop,
+    printable::OneLine,
     progress::Progress,
     rewrap::{Options, PassEnd, Rewrap, RunError, RunState},
     session::Session,
@@ -85,6 +86,7 @@ impl Writing<'_> {
             let ended = self.proved_pass(&mut proved, apiservers, work).await;
             let rotated_to = ended.as_ref().err().and_then(CommandError::rotated_to);
             if let Some(key_id) = rotated_to.filter(|_| follow && pass < MAX_PASSES) {
+                let key_id = OneLine(key_id.as_str());
                 eprintln!("the KMS provider rotated; going on under key id {key_id}");
                 self.session.refresh_keys().await;
                 self.state.forget_failed_deks().await;
