@@ -3,9 +3,11 @@
 
 CARGO ?= cargo
 ETCD := tests/servers/get etcd
-APISERVER := tests/servers/get kube-apiserver-fast
+# What `make conformance` needs, and what `make conformance-all` needs besides.
+SERVERS := etcd kube-apiserver-fast
+MORE_SERVERS := kube-apiserver-1.31-fast
 
-.PHONY: all build demo test conformance bench lint servers
+.PHONY: all build demo test conformance conformance-all bench lint servers
 
 all: lint test
 
@@ -23,10 +25,12 @@ test:
 	$(CARGO) test --locked --workspace
 
 # The real kube-apiserver and the other real servers: the suites that `make test` leaves out.
-conformance:
-	@$(ETCD) >/dev/null
-	@$(APISERVER) >/dev/null
+conformance: servers
 	$(CARGO) test --locked --test conformance -- --ignored --test-threads=1
+
+# The same on every server of tests/servers that a suite can use.
+conformance-all: SERVERS += $(MORE_SERVERS)
+conformance-all: conformance
 
 # Ratios against the limits of the same run; see benches/.
 bench:
@@ -39,5 +43,4 @@ lint:
 	RUSTDOCFLAGS=-Dwarnings $(CARGO) doc --locked --workspace --no-deps
 
 servers:
-	@$(ETCD)
-	@$(APISERVER)
+	@for server in $(SERVERS); do tests/servers/get $$server || exit; done
