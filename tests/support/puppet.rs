@@ -185,9 +185,12 @@ impl Answers {
 #[derive(Clone)]
 struct Strings(Arc<Mutex<State>>);
 
+type Change = fn(&mut Answers);
+
 struct State {
     answers: Answers,
-    change: Option<(usize, Call, fn(&mut Answers))>,
+    /// After how many answers to which call what changes.
+    change: Option<(usize, Call, Change)>,
     calls: Vec<Call>,
     /// So many of them are not withheld any more.
     released: usize,

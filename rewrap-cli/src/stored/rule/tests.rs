@@ -97,6 +97,13 @@ fn write_dek(provider: &str, kind: DekSourceType, key_id: &str) -> WriteDek {
     WriteDek::v2(provider.into(), kind, source, encrypted)
 }
 
+/// The same of KMS v1.
+fn write_dek_v1(provider: &str) -> WriteDek {
+    let source = FreshDekSource::generate().unwrap();
+    let cipher = BASE64_STANDARD.encode(source.source().expose());
+    WriteDek::v1(&provider.into(), source, cipher.as_bytes()).unwrap()
+}
+
 /// Takes any AES-CBC plaintext for right, as kube-apiserver does.
 fn anything(_: &[u8]) -> Result<(), NotAnObject> {
     Ok(())

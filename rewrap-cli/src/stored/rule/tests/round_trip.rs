@@ -117,6 +117,24 @@ fn kms_v2_opens_with_another_implementation() {
 }
 
 #[test]
+fn kms_v1_opens_by_hand() {
+    let rule = Rule::new(Provider::KmsV1("k:l".into()), []);
+    for len in SIZES {
+        let dek = write_dek_v1("k:l");
+        let value = rule.seal(PATH, &plaintext(len), Some(&dek)).unwrap();
+        let (cipher_len, rest) = body(&value, "k8s:enc:kms:v1:k:l:").split_at(2);
+        let (cipher, payload) = rest.split_at(44);
+        assert_eq!(cipher_len, [0, 44], "big-endian");
+        assert_eq!(
+            BASE64_STANDARD.decode(cipher).unwrap(),
+            dek.source().expose()
+        );
+        let opened = open_gcm::<Aes256Gcm>(dek.source().expose(), PATH, payload);
+        assert_eq!(opened, plaintext(len));
+    }
+}
+
+#[test]
 fn the_envelope_is_what_the_protobuf_library_writes() {
     let rule = Rule::new(Provider::KmsV2("k".into()), []);
     for kind in [
@@ -148,16 +166,21 @@ fn nonces_of_a_dek_count_from_the_apiservers_first_one() {
 fn what_cannot_be_sealed_is_refused() {
     let seal =
         |rule: Rule, dek: Option<&WriteDek>| rule.seal(PATH, SECRET, dek).unwrap_err().to_string();
-    let v1 = Rule::new(Provider::KmsV1("old".into()), []);
-    assert_eq!(
-        seal(v1, None),
-        "the KMS v1 provider \"old\" is not written to; put a KMS v2 or a local provider first"
-    );
-    let v2 = Rule::new(Provider::KmsV2("new".into()), []);
-    let needs = "no DEK source of the KMS v2 provider \"new\" is at hand";
-    assert_eq!(seal(v2.clone(), None), needs);
+    let needs = "no DEK source of the KMS provider \"k\" is at hand";
+    let v1 = Rule::new(Provider::KmsV1("k".into()), []);
+    let v2 = Rule::new(Provider::KmsV2("k".into()), []);
+    let of_v1 = write_dek_v1("k");
+    let of_v2 = write_dek("k", DekSourceType::AesGcmKey, "1");
     let of_another = write_dek("other", DekSourceType::AesGcmKey, "1");
+    assert_eq!(seal(v1.clone(), None), needs);
+    assert_eq!(seal(v1, Some(&of_v2)), needs);
+    assert_eq!(seal(v2.clone(), None), needs);
+    assert_eq!(seal(v2.clone(), Some(&of_v1)), needs);
     assert_eq!(seal(v2, Some(&of_another)), needs);
+    let too_long = vec![0; usize::from(u16::MAX) + 1];
+    let source = || FreshDekSource::generate().unwrap();
+    assert!(WriteDek::v1(&"k".into(), source(), &too_long).is_none());
+    assert!(WriteDek::v1(&"k".into(), source(), &too_long[1..]).is_some());
     let short = Rule::new(Provider::Secretbox(vec![key("k", &KEY[..31])]), []);
     assert_eq!(
         seal(short, None),
@@ -173,7 +196,7 @@ proptest! {
         plaintext in proptest::collection::vec(any::<u8>(), 0..2_000),
         name in "[a-z:]{1,12}",
         path in proptest::collection::vec(any::<u8>(), 0..80),
-        which in 0_usize..9,
+        which in 0_usize..10,
         version in any::<u8>(),
     ) {
         // Kubernetes objects never begin like an encrypted value.
@@ -188,6 +211,7 @@ proptest! {
             5 => Provider::AesGcm(keys(24)),
             6 => Provider::AesGcm(keys(32)),
             7 => Provider::Secretbox(keys(32)),
+            8 => Provider::KmsV1(name.as_str().into()),
             _ => Provider::KmsV2(name.as_str().into()),
         };
         let kind = if version & 2 == 0 {
@@ -195,7 +219,10 @@ proptest! {
         } else {
             DekSourceType::HkdfSha256XnonceAesGcmSeed
         };
-        let dek = write_dek(&name, kind, "1");
+        let (dek, state) = match which {
+            8 => (write_dek_v1(&name), State::Unknowable),
+            _ => (write_dek(&name, kind, "1"), State::Current),
+        };
         let rule = Rule::new(provider, []);
         let value = rule.seal(&path, &plaintext, Some(&dek)).unwrap();
         let current = CurrentKeys::from_iter([(
@@ -206,13 +233,13 @@ proptest! {
             .open_if(&rule, &path, &value, &current, anything)
             .unwrap();
         prop_assert_eq!(opened.plaintext.expose(), &plaintext);
-        prop_assert_eq!(opened.state, State::Current);
+        prop_assert_eq!(opened.state, state);
         let (provider, key) = rule.writes_with();
         prop_assert_eq!(opened.written_with.provider(), provider);
         prop_assert_eq!(opened.written_with.key(), key);
         let class = rule.classify(&value, &current).unwrap();
         prop_assert_eq!(class.written_with, opened.written_with);
-        prop_assert_eq!(class.state, State::Current);
+        prop_assert_eq!(class.state, state);
     }
 
     #[test]
