@@ -12,7 +12,7 @@ use crate::{
     support::{
         dice::Dice,
         encryption::Provider::{self, AesCbc, AesGcm, Identity, Kms},
-        etcd::Stored,
+        etcd::gateway::Stored,
         eventually,
         plugin::{Plugin, Site},
         within,

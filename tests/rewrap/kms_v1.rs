@@ -12,7 +12,7 @@ use crate::support::{
     envelope::{Client, Payload, open_v1, seal_v1},
     etcd::gateway::Stored,
     plugin::{Plugin, Site},
-    puppet::{Answers, Call, Puppet, wrap},
+    puppet::{Call, Change, Puppet, wrap},
     sealed::{secret_json, secret_protobuf},
 };
 
@@ -151,7 +151,7 @@ fn nothing_is_written_under_a_plugin_of_kms_v1_that_is_not_fit_for_it() {
     let socket = puppet.socket();
     let store = Store::start(&[KmsV1(PROVIDER, &socket), Identity]);
     fill(&store);
-    let wrong: [(fn(&mut Answers), i32, &str); 3] = [
+    let wrong: [(Change, i32, &str); 3] = [
         (
             |answers| answers.version = "v2".into(),
             4,
@@ -232,7 +232,7 @@ fn a_plugin_of_kms_v1_that_fails_leaves_all_as_it_is() {
     let socket = puppet.socket();
     let store = Store::start(&[AesGcm("new"), KmsV1(PROVIDER, &socket), Identity]);
     let (plaintexts, _) = fill(&store);
-    let wrong: [(fn(&mut Answers), &str); 3] = [
+    let wrong: [(Change, &str); 3] = [
         (
             |answers| answers.version = "v2beta1".into(),
             r#"speaks version "v2beta1", expected v1beta1"#,

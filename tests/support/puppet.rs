@@ -185,7 +185,7 @@ impl Answers {
 #[derive(Clone)]
 struct Strings(Arc<Mutex<State>>);
 
-type Change = fn(&mut Answers);
+pub(crate) type Change = fn(&mut Answers);
 
 struct State {
     answers: Answers,
