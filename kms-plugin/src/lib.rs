@@ -35,3 +35,7 @@ pub mod status;
 
 mod fields;
 mod notify;
+
+#[cfg(test)]
+#[path = "../../tests/support/damage.rs"]
+mod damage;

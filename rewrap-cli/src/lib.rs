@@ -31,3 +31,7 @@ pub mod session;
 pub mod store;
 pub mod stored;
 pub mod survey;
+
+#[cfg(test)]
+#[path = "../../tests/support/damage.rs"]
+mod damage;

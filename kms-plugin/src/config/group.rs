@@ -21,7 +21,22 @@ fn find(groups: &str, name: &str) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn no_file_of_groups_panics(
+            groups in "([a-z]{0,3}:?[x0-9:]{0,12}[a-z,]{0,5}\n?){0,5}|.{0,60}",
+            name in "[a-z]{0,3}",
+        ) {
+            if let Some(gid) = find(&groups, &name) {
+                let line = groups.lines().find(|line| line.starts_with(&format!("{name}:")));
+                prop_assert!(line.is_some_and(|line| line.contains(&gid.to_string())));
+            }
+        }
+    }
 
     #[test]
     fn numbers_are_taken_and_names_looked_up() {

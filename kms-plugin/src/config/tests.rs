@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::damage::{damaged, tells};
 
 const GOOD: &str = "\
 apiVersion: ringfence.dev/v1alpha1
@@ -305,14 +306,45 @@ fn nothing_of_the_file_is_quoted() {
 proptest! {
     #[test]
     fn random_text_never_panics(text in ".{0,200}") {
-        let _ = text.parse::<Config>();
+        prop_assert!(text.parse::<Config>().is_err());
+    }
+
+    /// A file that holds a secret where there should be none, in disorder.
+    #[test]
+    fn a_damaged_file_never_panics_and_is_never_quoted(bytes in damaged(with_secrets())) {
+        let text = String::from_utf8_lossy(&bytes);
+        if let Err(error) = text.parse::<Config>() {
+            let said = format!("{} {error:?}", crate::load::chain(&error));
+            prop_assert!(!tells(&said, SECRET), "{said}");
+        }
     }
 
     #[test]
-    fn cut_and_damaged_files_never_panic(cut in 0..GOOD.len(), at in 0..GOOD.len(), byte in 32_u8..127) {
-        let _ = GOOD[..cut].parse::<Config>();
-        let mut damaged = GOOD.as_bytes().to_vec();
-        damaged[at] = byte;
-        let _ = String::from_utf8(damaged).unwrap().parse::<Config>();
+    fn durations_are_what_they_say(number in any::<u64>(), unit in "ms|s|m|h|") {
+        let parsed = duration(&format!("{number}{unit}"));
+        let millis = match unit.as_str() {
+            "ms" => Some(u128::from(number)),
+            "s" => Some(u128::from(number) * 1_000),
+            "m" => number.checked_mul(60).map(|seconds| u128::from(seconds) * 1_000),
+            _ => None,
+        };
+        prop_assert_eq!(parsed.map(|duration| duration.as_millis()), millis);
     }
+
+    #[test]
+    fn no_text_makes_a_duration_panic(text in "[-+0-9. msh\u{b5}é]{0,30}") {
+        let _ = duration(&text);
+    }
+}
+
+const SECRET: &str = "h4nt3r-2x-h4nt3r-2y";
+
+fn with_secrets() -> String {
+    GOOD.replace("2026-11", SECRET).replace("prod-eu1", SECRET)
+}
+
+#[test]
+fn the_file_that_is_damaged_is_good() {
+    with_secrets().parse::<Config>().unwrap();
+    assert_eq!(with_secrets().matches(SECRET).count(), 3);
 }

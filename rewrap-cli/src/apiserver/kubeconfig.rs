@@ -78,16 +78,18 @@ struct User {
 
 /// Reads the current context of a kubeconfig.
 pub(super) fn current_context(bytes: &[u8]) -> Result<Context, KubeconfigError> {
-    let text = str::from_utf8(bytes).map_err(|_| KubeconfigError::Malformed)?;
-    // No part of the parser's message is kept: it may quote the line with a key.
+    let text = str::from_utf8(bytes).map_err(|_| KubeconfigError::Malformed { line: None })?;
     let options = serde_saphyr::options! { with_snippet: false };
     let File {
         current_context,
         contexts,
         clusters,
         users,
-    } = serde_saphyr::from_str_with_options(text, options)
-        .map_err(|_| KubeconfigError::Malformed)?;
+    } = serde_saphyr::from_str_with_options(text, options).map_err(|error| {
+        // No word of the parser's is kept: it may quote the line with a key.
+        let line = error.location().map(|location| location.line());
+        KubeconfigError::Malformed { line }
+    })?;
     let context = contexts
         .into_iter()
         .find(|named| named.name == current_context)
@@ -105,6 +107,7 @@ pub(super) fn current_context(bytes: &[u8]) -> Result<Context, KubeconfigError> 
         .user;
     Ok(Context {
         ca: data_or_file(
+            "certificate-authority-data",
             cluster.certificate_authority_data.as_deref(),
             cluster.certificate_authority.as_deref(),
         )?,
@@ -115,10 +118,12 @@ pub(super) fn current_context(bytes: &[u8]) -> Result<Context, KubeconfigError> 
 
 fn client(user: &User) -> Result<Option<ClientPem>, KubeconfigError> {
     let cert = data_or_file(
+        "client-certificate-data",
         user.client_certificate_data.as_deref(),
         user.client_certificate.as_deref(),
     )?;
     let key = data_or_file(
+        "client-key-data",
         user.client_key_data.as_ref().map(|data| data.as_str()),
         user.client_key.as_deref(),
     )?;
@@ -133,8 +138,9 @@ fn token(user: User) -> Result<Option<Zeroizing<Vec<u8>>>, KubeconfigError> {
     }
 }
 
-/// kubectl's own order: inlined data wins over a file.
+/// kubectl's own order: inlined data, of the field of this name, wins over a file.
 fn data_or_file(
+    field: &'static str,
     data: Option<&str>,
     path: Option<&Path>,
 ) -> Result<Option<Vec<u8>>, KubeconfigError> {
@@ -142,7 +148,7 @@ fn data_or_file(
         (Some(data), _) => STANDARD
             .decode(data.trim())
             .map(Some)
-            .map_err(|_| KubeconfigError::Malformed),
+            .map_err(|_| KubeconfigError::Base64(field)),
         (None, Some(path)) => read(path).map(Some),
         (None, None) => Ok(None),
     }
@@ -159,6 +165,9 @@ fn read(path: &Path) -> Result<Vec<u8>, KubeconfigError> {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum KubeconfigError {
+    /// A field whose data is no base64.
+    #[error("its {0} is no base64")]
+    Base64(&'static str),
     /// A file it names could not be read.
     #[error("cannot read {path}, which it names")]
     File {
@@ -167,9 +176,12 @@ pub enum KubeconfigError {
         /// Why.
         source: std::io::Error,
     },
-    /// Not YAML of a kubeconfig, or data that is no base64.
-    #[error("it is no valid kubeconfig")]
-    Malformed,
+    /// Not YAML of a kubeconfig.
+    #[error("it is no valid kubeconfig{}", line.map_or_else(String::new, |line| format!(" (line {line})")))]
+    Malformed {
+        /// Where, counted from 1, if it is known.
+        line: Option<u64>,
+    },
     /// Something that is needed is not there.
     #[error("it has no {0}")]
     Missing(&'static str),
@@ -177,7 +189,13 @@ pub enum KubeconfigError {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::{
+        chain::Chain,
+        damage::{damaged, tells},
+    };
 
     const CONFIG: &str = "
 current-context: a
@@ -203,7 +221,48 @@ users: [{name: u, user: {token: t0ken}}]
         );
         assert_eq!(
             error("users: [{name: u, user: {token: [t0ken]}}]"),
-            "it is no valid kubeconfig"
+            "it is no valid kubeconfig (line 1)"
         );
+        assert_eq!(
+            error(&CONFIG.replace("Q0E=", "Q0E")),
+            "its certificate-authority-data is no base64"
+        );
+    }
+
+    const SECRET: &str = "h4nt3r-2x-h4nt3r-2y";
+    /// The base64 of a secret.
+    const KEY: &str = "aDRudDNyLTJ4LWg0bnQzci0yeQ==";
+
+    fn with_secrets() -> String {
+        let user =
+            format!("token: {SECRET}, client-certificate-data: Q0E=, client-key-data: {KEY}");
+        CONFIG.replace("token: t0ken", &user)
+    }
+
+    fn check(bytes: &[u8]) -> Result<(), TestCaseError> {
+        if let Err(error) = current_context(bytes) {
+            let said = format!("{} {error:?}", Chain(&error));
+            prop_assert!(!tells(&said, SECRET) && !tells(&said, KEY), "{said}");
+        }
+        Ok(())
+    }
+
+    proptest! {
+        #[test]
+        fn a_damaged_file_never_panics_and_is_never_quoted(bytes in damaged(with_secrets())) {
+            check(&bytes)?;
+        }
+
+        #[test]
+        fn nor_does_any_other(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            check(&bytes)?;
+        }
+    }
+
+    #[test]
+    fn the_file_that_is_damaged_is_good() {
+        let context = current_context(with_secrets().as_bytes()).unwrap();
+        assert_eq!(context.token.unwrap().as_slice(), SECRET.as_bytes());
+        assert_eq!(context.client.unwrap().1.as_slice(), SECRET.as_bytes());
     }
 }

@@ -3,3 +3,6 @@
 pub(crate) mod base64;
 pub(crate) mod duration;
 pub(crate) mod url;
+
+#[cfg(test)]
+mod tests;

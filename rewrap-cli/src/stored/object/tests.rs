@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::damage::{damaged, tells};
 
 /// A field of a protobuf message: number, and bytes, text or a message.
 fn field(number: u8, content: impl AsRef<[u8]>) -> Vec<u8> {
@@ -207,19 +208,44 @@ proptest! {
     }
 
     #[test]
-    fn altered_objects_never_panic(
-        which in 0_usize..3,
-        at in any::<prop::sample::Index>(),
-        byte in any::<u8>(),
+    fn damaged_objects_never_panic_and_are_never_quoted(
+        plaintext in prop::sample::select(with_secret()).prop_flat_map(damaged),
     ) {
-        let mut whole = [
-            protobuf("v1", "Secret", &secret("zoo", "ping")),
-            JSON.into(),
-            cbor(2),
-        ][which].clone();
-        let at = at.index(whole.len());
-        whole[at] = byte;
-        let _ = identify(&whole, &key(Some("zoo"), "ping"));
+        for outcome in [
+            identify(&plaintext, &key(Some("zoo"), "ping")),
+            identify_at(&plaintext, b"/registry/secrets/zoo/ping"),
+        ] {
+            if let Err(error) = outcome {
+                let said = format!("{error} {error:?}");
+                prop_assert!(!tells(&said, SECRET), "{said}");
+            }
+        }
+    }
+}
+
+const SECRET: &str = "h4nt3r-2x-h4nt3r-2y";
+
+/// An object with a secret in it, in each encoding.
+fn with_secret() -> Vec<Vec<u8>> {
+    let entry = [field(1, "password"), field(2, SECRET)].concat();
+    let raw = [secret("zoo", "ping"), field(2, entry)].concat();
+    let json = JSON.replace(r#""spec":{"#, &format!(r#""data":"{SECRET}","spec":{{"#));
+    let mut binary = cbor(2);
+    // One more entry of the map.
+    binary[3] += 1;
+    binary.extend([string("data", 2), string(SECRET, 2)].concat());
+    vec![protobuf("v1", "Secret", &raw), json.into(), binary]
+}
+
+#[test]
+fn the_objects_that_are_damaged_are_good() {
+    for plaintext in with_secret() {
+        assert!(
+            plaintext
+                .windows(SECRET.len())
+                .any(|window| window == SECRET.as_bytes())
+        );
+        identify(&plaintext, &key(Some("zoo"), "ping")).unwrap();
     }
 }
 

@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::damage::damaged;
 
 fn crds() -> Crds {
     Crds::from_iter([
@@ -266,29 +267,37 @@ fn prefixes_are_cleaned_as_kube_apiserver_cleans_them() {
     assert_eq!(EtcdPrefix::default().to_string(), "/registry");
 }
 
+fn crd(scope: &str) -> String {
+    format!(
+        r#"{{"apiVersion":"apiextensions.k8s.io/v1","kind":"CustomResourceDefinition","metadata":{{"name":"a.b.c"}},
+        "spec":{{"group":"b.c","names":{{"kind":"A","plural":"as"}},"scope":"{scope}","versions":[]}}}}"#
+    )
+}
+
 #[test]
 fn definitions_are_read_from_their_json() {
     let mut crds = Crds::default();
-    let json = |scope| {
-        format!(
-            r#"{{"apiVersion":"apiextensions.k8s.io/v1","kind":"CustomResourceDefinition","metadata":{{"name":"a.b.c"}},
-            "spec":{{"group":"b.c","names":{{"kind":"A","plural":"as"}},"scope":"{scope}","versions":[]}}}}"#
-        )
-    };
     let resource = GroupResource::new("as", "b.c");
-    assert_eq!(crds.add(json("Cluster").as_bytes()), Ok(resource.clone()));
+    assert_eq!(crds.add(crd("Cluster").as_bytes()), Ok(resource.clone()));
     assert_eq!(crds.scope(&resource), Some(Scope::Cluster));
-    assert_eq!(
-        crds.add(json("Namespaced").as_bytes()),
-        Ok(resource.clone())
-    );
+    assert_eq!(crds.add(crd("Namespaced").as_bytes()), Ok(resource.clone()));
     assert_eq!(crds.scope(&resource), Some(Scope::Namespaced));
-    for bad in ["", "{}", "k8s\0", &json("Galactic")] {
+    for bad in ["", "{}", "k8s\0", &crd("Galactic")] {
         assert_eq!(crds.add(bad.as_bytes()), Err(NotACrd));
     }
 }
 
 proptest! {
+    #[test]
+    fn damaged_definitions_never_panic(plaintext in damaged(crd("Namespaced"))) {
+        let _ = Crds::default().add(&plaintext);
+    }
+
+    #[test]
+    fn nor_do_other_bytes(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        prop_assert_eq!(Crds::default().add(&bytes), Err(NotACrd));
+    }
+
     #[test]
     fn random_keys_never_panic(
         prefix in prop_oneof![Just(""), Just("/registry/"), Just("/registry/secrets/"), Just("/registry/a.b/")],

@@ -81,3 +81,39 @@ pub(in crate::stored) fn open(
         }),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_body_is_split_where_it_says_or_not_at_all(
+            len in prop_oneof![0..60_u16, any::<u16>()],
+            rest in prop::collection::vec(any::<u8>(), 0..100),
+        ) {
+            let body = [&len.to_be_bytes()[..], &rest].concat();
+            match split(&body) {
+                Ok((cipher, payload)) => {
+                    prop_assert_eq!(cipher.len(), usize::from(len));
+                    prop_assert_eq!([cipher, payload].concat(), rest);
+                }
+                Err(error) => {
+                    let least = 2 + usize::from(len);
+                    prop_assert_eq!(error, OpenCause::TooShort { len: body.len(), least });
+                    prop_assert!(body.len() < least);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_body_without_a_whole_length_is_too_short() {
+        for body in [&b""[..], b"\x01"] {
+            let len = body.len();
+            assert_eq!(split(body), Err(OpenCause::TooShort { len, least: 2 }));
+        }
+    }
+}

@@ -3,7 +3,10 @@ use std::{
     os::unix::fs::{MetadataExt, PermissionsExt, symlink},
 };
 
+use proptest::prelude::*;
+
 use super::*;
+use crate::damage::{damaged, tells};
 
 /// 32 bytes that pass for random: SHA-256 of a text.
 const KEY: [u8; KEY_LEN] = [
@@ -163,4 +166,41 @@ fn a_long_file_is_not_read_to_its_end() {
         matches!(error, KeyFileError::Read(ReadError::TooLong { .. })),
         "{error}"
     );
+}
+
+fn check(content: &[u8], secrets: &[&str]) -> Result<(), TestCaseError> {
+    if let Err(refusal) = KeyMaterial::parse(content) {
+        let error = KeyFileError::Content {
+            path: "/etc/kms-plugin/keys/a.key".into(),
+            refusal,
+        };
+        let said = format!("{} {error:?}", crate::load::chain(&error));
+        for secret in secrets {
+            prop_assert!(!tells(&said, secret), "{said}");
+        }
+    }
+    Ok(())
+}
+
+proptest! {
+    #[test]
+    fn a_damaged_key_never_panics_and_is_never_quoted(
+        content in prop_oneof![
+            damaged(KEY),
+            damaged(BASE64_STANDARD.encode(KEY) + "\n"),
+            damaged(hex::encode(KEY) + "\n"),
+        ],
+    ) {
+        let list = format!("{KEY:?}");
+        check(&content, &[&BASE64_STANDARD.encode(KEY), &hex::encode(KEY), &list])?;
+    }
+
+    #[test]
+    fn nor_do_other_bytes(content in prop::collection::vec(any::<u8>(), 0..100)) {
+        check(&content, &[])?;
+        // Only what has one of the two lengths of a key can be one.
+        if KeyMaterial::parse(&content).is_ok() {
+            prop_assert!(content.len() == KEY_LEN || content.trim_ascii_end().len() == BASE64_LEN);
+        }
+    }
 }
