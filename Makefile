@@ -4,8 +4,8 @@
 CARGO ?= cargo
 ETCD := tests/servers/get etcd
 # What `make conformance` needs, and what `make conformance-all` needs besides.
-SERVERS := etcd kube-apiserver-fast
-MORE_SERVERS := etcd-3.4 etcd-3.5 etcd-3.7 kine kine-0.13 kube-apiserver-1.31-fast
+SERVERS := etcd kube-apiserver-fast kube-apiserver-1.31-fast
+MORE_SERVERS := etcd-3.4 etcd-3.5 etcd-3.7 kine kine-0.13
 
 .PHONY: all build demo test conformance conformance-all bench lint servers
 

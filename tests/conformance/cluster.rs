@@ -1,6 +1,7 @@
 //! A control plane of one etcd and one kube-apiserver, and what its operator does to it.
 
 use std::{
+    cell::Cell,
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
@@ -12,7 +13,7 @@ use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
 use crate::support::{
-    apiserver::Apiserver,
+    apiserver::{Apiserver, Release},
     encryption::{self, Provider},
     etcd::Etcd,
     kube::Kube,
@@ -20,22 +21,38 @@ use crate::support::{
     within,
 };
 
+/// The metrics of whoever watches the EncryptionConfiguration begin so.
+const CONTROLLER: &str = "apiserver_encryption_config_controller_";
+const KEY_IDS: &str = "apiserver_envelope_encryption_key_id_hash_status_last_timestamp_seconds{";
+
+/// What the apiserver does at the next turn of one of its clocks.
+const MINUTES: Duration = Duration::from_secs(150);
+
 /// A control plane.
 pub(crate) struct Cluster {
     pub(crate) etcd: Etcd,
     pub(crate) apiserver: Apiserver,
     folder: TempDir,
+    /// How often the apiserver had reloaded its EncryptionConfiguration before it was last written.
+    reloads: Cell<f64>,
 }
 
 impl Cluster {
-    /// One that encrypts nothing yet. Its Events live for a minute.
+    /// One of the newest release that encrypts nothing yet. Its Events live for a minute.
     pub(crate) fn start() -> Self {
+        Self::of(Release::NEWEST, &[])
+    }
+
+    /// The same of another release, with more flags for the apiserver.
+    pub(crate) fn of(release: Release, flags: &[&str]) -> Self {
         let etcd = Etcd::start();
-        let apiserver = Apiserver::start(&etcd.endpoint(), None, &["--event-ttl=60s"]);
+        let flags = [&["--event-ttl=60s"], flags].concat();
+        let apiserver = Apiserver::of(release, &etcd.endpoint(), None, &flags);
         let cluster = Self {
             etcd,
             apiserver,
             folder: tempfile::tempdir().unwrap(),
+            reloads: Cell::new(0.0),
         };
         cluster.write_encryption(&["secrets"], &[Provider::Identity]);
         cluster
@@ -48,6 +65,7 @@ impl Cluster {
 
     /// Writes the EncryptionConfiguration, and no more.
     pub(crate) fn write_encryption(&self, resources: &[&str], providers: &[Provider<'_>]) {
+        self.reloads.set(self.reloads());
         encryption::write(&self.encryption(), resources, providers);
     }
 
@@ -60,41 +78,46 @@ impl Cluster {
     /// a restart.
     pub(crate) fn wait_for_reload(&self) {
         let hash = config_hash(&self.encryption());
-        let (name, label) = (
-            "apiserver_encryption_config_controller_last_config_info{",
-            format!("hash=\"{hash}\""),
-        );
-        let kube = self.kube();
-        within(
-            Duration::from_secs(150),
-            "the new EncryptionConfiguration is loaded",
-            || {
-                let metrics = kube.text("/metrics").unwrap();
-                let mut lines = metrics.lines().filter(|line| line.starts_with(name));
-                lines.any(|line| line.contains(&label)).then_some(())
-            },
-        );
+        within(MINUTES, "the new EncryptionConfiguration is loaded", || {
+            // Older ones only count.
+            let loaded = if self.apiserver.release() < Release(34) {
+                self.reloads() > self.reloads.get()
+            } else {
+                let info = self.metrics(&format!("{CONTROLLER}last_config_info{{"));
+                info.iter().any(|line| line.contains(&hash))
+            };
+            loaded.then_some(())
+        });
         let said = rewrap::run([Path::new("config"), Path::new("hash"), &self.encryption()]);
         assert_eq!(said.expect(0).stdout.trim_end(), hash);
     }
 
+    /// How often the apiserver has reloaded its EncryptionConfiguration.
+    fn reloads(&self) -> f64 {
+        let name = if self.apiserver.release() < Release(30) {
+            "automatic_reload_success_total"
+        } else {
+            "automatic_reloads_total{"
+        };
+        self.metrics(&format!("{CONTROLLER}{name}"))
+            .iter()
+            .filter(|line| !line.contains("failure"))
+            .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+            .sum()
+    }
+
     /// Waits until the apiserver has seen so many key ids of its KMS plugin since its start.
     pub(crate) fn wait_for_key_ids(&self, count: usize) {
-        let kube = self.kube();
-        let name = "apiserver_envelope_encryption_key_id_hash_status_last_timestamp_seconds{";
-        within(
-            Duration::from_secs(150),
-            "a new key id in the apiserver's metrics",
-            || {
-                let metrics = kube.text("/metrics").unwrap();
-                (metrics
-                    .lines()
-                    .filter(|line| line.starts_with(name))
-                    .count()
-                    == count)
-                    .then_some(())
-            },
-        );
+        within(MINUTES, "a new key id in the apiserver's metrics", || {
+            (self.metrics(KEY_IDS).len() == count).then_some(())
+        });
+    }
+
+    /// The apiserver's metrics that begin so.
+    fn metrics(&self, name: &str) -> Vec<String> {
+        let metrics = self.kube().text("/metrics").unwrap();
+        let lines = metrics.lines().filter(|line| line.starts_with(name));
+        lines.map(str::to_owned).collect()
     }
 
     /// A client of the apiserver.
@@ -111,6 +134,7 @@ impl Cluster {
                 "--encryption-provider-config={}",
                 self.encryption().display()
             ))
+            .arg(format!("--kubernetes-version={}", self.apiserver.release()))
             .args(more);
         Running::start(&mut command).finish()
     }

@@ -10,6 +10,7 @@ use crate::{
     cluster::{Cluster, count_everything},
     ledger::Ledger,
     support::{
+        apiserver::Release,
         dice::Dice,
         encryption::Provider::{self, AesCbc, AesGcm, Identity, Kms},
         etcd::gateway::Stored,
@@ -34,7 +35,18 @@ const EVERYTHING: [&str; 1] = ["*.*"];
 #[test]
 #[ignore = "needs kube-apiserver: make conformance"]
 fn from_plain_text_through_every_key_and_back() {
-    let mut story = Story::begin();
+    from_plain_text_through_every_key_and_back_on(Release::NEWEST);
+}
+
+/// Of all releases before it the last that names the socket's path as `:authority`.
+#[test]
+#[ignore = "needs kube-apiserver: make conformance"]
+fn from_plain_text_through_every_key_and_back_on_1_31() {
+    from_plain_text_through_every_key_and_back_on(Release(31));
+}
+
+fn from_plain_text_through_every_key_and_back_on(release: Release) {
+    let mut story = Story::begin(release);
 
     step("nothing is encrypted, and nothing should be");
     story.finds("current", "identity", "");

@@ -1,7 +1,7 @@
 //! A real kube-apiserver on loopback.
 
 use std::{
-    fs,
+    fmt, fs,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -17,9 +17,32 @@ use super::{
 /// The bearer token of a cluster administrator.
 const TOKEN: &str = "tok";
 
+/// A minor release of Kubernetes 1 that `tests/servers` can build.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Release(pub(crate) u32);
+
+impl Release {
+    /// The newest one.
+    pub(crate) const NEWEST: Self = Self(37);
+
+    fn server(self) -> String {
+        match self {
+            Self::NEWEST => "kube-apiserver-fast".to_owned(),
+            Self(minor) => format!("kube-apiserver-1.{minor}-fast"),
+        }
+    }
+}
+
+impl fmt::Display for Release {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "1.{}", self.0)
+    }
+}
+
 /// kube-apiserver with the clocks of encryption at rest 20 times as fast; see `tests/servers`.
 pub(crate) struct Apiserver {
     server: Server,
+    release: Release,
     folder: TempDir,
     port: u16,
     etcd: String,
@@ -27,9 +50,19 @@ pub(crate) struct Apiserver {
 }
 
 impl Apiserver {
-    /// Starts one on the etcd at `etcd` and waits until it is ready. `encryption` is its
+    /// Starts the newest one on the etcd at `etcd` and waits until it is ready. `encryption` is its
     /// EncryptionConfiguration, if any; `flags` are passed on as they are.
     pub(crate) fn start(etcd: &str, encryption: Option<&Path>, flags: &[&str]) -> Self {
+        Self::of(Release::NEWEST, etcd, encryption, flags)
+    }
+
+    /// The same of another release.
+    pub(crate) fn of(
+        release: Release,
+        etcd: &str,
+        encryption: Option<&Path>,
+        flags: &[&str],
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("token"), TOKEN).unwrap();
         let users = format!("{TOKEN},admin,admin,\"system:masters\"\n");
@@ -40,9 +73,10 @@ impl Apiserver {
 
         let flags: Vec<_> = flags.iter().map(|&flag| flag.to_owned()).collect();
         let (port, etcd) = (free_port(), etcd.to_owned());
-        let server = spawn(folder.path(), port, &etcd, encryption, &flags);
+        let server = spawn(release, folder.path(), port, &etcd, encryption, &flags);
         let mut apiserver = Self {
             server,
+            release,
             folder,
             port,
             etcd,
@@ -56,9 +90,20 @@ impl Apiserver {
     /// memory is left.
     pub(crate) fn restart(&mut self, encryption: Option<&Path>) {
         self.kill();
-        let folder = self.folder.path();
-        self.server = spawn(folder, self.port, &self.etcd, encryption, &self.flags);
+        self.server = spawn(
+            self.release,
+            self.folder.path(),
+            self.port,
+            &self.etcd,
+            encryption,
+            &self.flags,
+        );
         self.wait_until_ready();
+    }
+
+    /// Which it is.
+    pub(crate) fn release(&self) -> Release {
+        self.release
     }
 
     /// Ends it with SIGKILL.
@@ -97,13 +142,14 @@ impl Apiserver {
 }
 
 fn spawn(
+    release: Release,
     folder: &Path,
     port: u16,
     etcd: &str,
     encryption: Option<&Path>,
     flags: &[String],
 ) -> Server {
-    let mut command = Command::new(binary("kube-apiserver-fast"));
+    let mut command = Command::new(binary(&release.server()));
     command
         .arg(format!("--etcd-servers={etcd}"))
         .arg(format!("--secure-port={port}"))

@@ -7,7 +7,7 @@ use crate::{
     churn::secret,
     cluster::Cluster,
     ledger::Ledger,
-    support::{dice::Dice, eventually, kube::Kube},
+    support::{apiserver::Release, dice::Dice, eventually, kube::Kube},
 };
 
 const SECRETS: usize = 500;
@@ -17,8 +17,8 @@ const EVENTS: usize = 50;
 
 impl Story {
     /// A cluster that encrypts nothing, and what its clients put there.
-    pub(super) fn begin() -> Self {
-        let cluster = Cluster::start();
+    pub(super) fn begin(release: Release) -> Self {
+        let cluster = Cluster::of(release, &[]);
         let kube = cluster.kube();
         let namespace =
             json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "story"}});
