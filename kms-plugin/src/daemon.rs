@@ -104,6 +104,8 @@ async fn run(path: &Path, seen: Seen, loaded: Loaded) -> Result<(), ServeError> 
     );
 
     let (stop, stopped) = oneshot::channel::<()>();
+    // Frames and header tables keep the sizes that HTTP/2 begins with: the authority front counts on
+    // them.
     let server = Server::builder()
         .max_concurrent_streams(MAX_CALLS)
         .http2_max_header_list_size(MAX_HEADERS_LEN)

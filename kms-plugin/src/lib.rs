@@ -2,8 +2,9 @@
 //!
 //! The apiserver asks it, over a Unix socket, to wrap and unwrap the seeds from which it derives the
 //! keys of the objects it stores. The life of a call: [`socket`] accepts a connection if the kernel
-//! vouches for the peer, [`grpc`] turns messages into types, [`service`] takes one snapshot of the
-//! [`keyring`] and asks a [`kek`], which lives in a [`root`].
+//! vouches for the peer, and makes the words of older apiservers acceptable ([`socket::authority`]);
+//! [`grpc`] turns messages into types, [`service`] takes one snapshot of the [`keyring`] and asks a
+//! [`kek`], which lives in a [`root`].
 //!
 //! Around that, [`daemon`] builds everything from a [`config`], [`watch`] replaces the keyring when
 //! the files change, [`admin`], [`metrics`] and [`http`] say how it goes.

@@ -1,4 +1,4 @@
-//! The Unix socket: made safely, owned, removed; and who may use it.
+//! The Unix socket: made safely, owned, removed; who may use it, and what is understood on it.
 
 use std::{
     fs::{self, File},
@@ -18,6 +18,7 @@ use rustix::{
 };
 use tokio::net::UnixListener;
 
+pub mod authority;
 mod incoming;
 mod peers;
 

@@ -43,7 +43,7 @@ pub fn ask(socket: Option<PathBuf>, config: Option<PathBuf>) -> Result<Answer, S
 
 async fn describe(path: PathBuf) -> Result<Answer, StatusError> {
     let socket = path.clone();
-    // The authority is never looked up; kube-apiserver sends the same.
+    // The authority is never looked up; kube-apiserver sends the same since 1.32.
     let channel = Endpoint::from_static("http://localhost")
         .timeout(TIMEOUT)
         .connect_with_connector(service_fn(move |_| {

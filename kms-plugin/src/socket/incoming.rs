@@ -16,7 +16,7 @@ use tokio_stream::Stream;
 use tonic::transport::server::Connected;
 use tracing::{error, warn};
 
-use super::{Bound, Peer, Peers, Socket};
+use super::{Bound, Peer, Peers, Socket, authority::Front};
 use crate::metrics::Metrics;
 
 /// More than all apiservers of a machine ever open: one per configured provider.
@@ -98,10 +98,11 @@ async fn accept(
 }
 
 impl Stream for Incoming {
-    type Item = io::Result<Connection>;
+    type Item = io::Result<Front<Connection>>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.accepted.poll_recv(cx).map(|next| next.map(Ok))
+        let next = self.accepted.poll_recv(cx);
+        next.map(|next| next.map(|connection| Ok(Front::new(connection))))
     }
 }
 
