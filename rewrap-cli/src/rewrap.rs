@@ -9,6 +9,7 @@ use std::{cell::Cell, sync::Arc};
 
 use futures_util::{StreamExt as _, stream};
 use kms_proto::KeyId;
+use tokio::sync::mpsc;
 
 use crate::{
     area::{Area, AreaError, Areas, Content},
@@ -20,7 +21,7 @@ use crate::{
     scope::Scope,
     session::Session,
     store::{Record, StoreError},
-    stored::{Provider, Rule, WriteDek},
+    stored::{OpenError, Opened, Provider, Rule, WriteDek},
 };
 
 mod canary;
@@ -33,6 +34,9 @@ pub use state::RunState;
 
 /// How often one object may lose against other writers before it is left to the next pass.
 const TRIES: u32 = 8;
+
+/// What was read in one go, with what each value opens to.
+type OpenedPage = Vec<(Record, Result<Opened, OpenError>)>;
 
 /// What a run is to rewrite, and how fast.
 #[derive(Debug)]
@@ -115,7 +119,8 @@ impl<'a> Rewrap<'a> {
         Ok(PassEnd::Finished)
     }
 
-    /// Pages are read one ahead: the next one arrives while the last one is written.
+    /// Reads and opens the next page while the last ones are written: the transactions in flight do
+    /// not become fewer between two pages.
     async fn area(
         &self,
         area: &Area,
@@ -123,42 +128,71 @@ impl<'a> Rewrap<'a> {
         path: &str,
         progress: &Progress,
     ) -> Result<PassEnd, RunError> {
-        let store = &self.session.stores[area.store].store;
-        let mut scan = Scan::new(store, path);
-        let mut page = scan.next().await?;
-        while let Some(current) = page {
-            self.check_key(rule).await?;
-            let (written, next) =
-                tokio::join!(self.page(area, rule, current, progress), scan.next());
-            written?;
-            if self.stop.is_requested() {
-                return Ok(PassEnd::Stopped);
-            }
-            if self.limit_reached() {
-                return Ok(PassEnd::Limit);
-            }
-            page = next?;
+        let (pages, opened) = mpsc::channel(1);
+        let (read, written) = tokio::join!(
+            self.read(area, rule, path, pages),
+            self.write(area, rule, opened, progress)
+        );
+        written?;
+        if self.stop.is_requested() {
+            return Ok(PassEnd::Stopped);
         }
+        if self.limit_reached() {
+            return Ok(PassEnd::Limit);
+        }
+        read?;
         Ok(PassEnd::Finished)
     }
 
-    async fn page(
+    /// Opens everything of an area, until nobody wants more.
+    async fn read(
         &self,
         area: &Area,
         rule: &Rule,
-        records: Vec<Record>,
+        path: &str,
+        pages: mpsc::Sender<OpenedPage>,
+    ) -> Result<(), StoreError> {
+        let mut scan = Scan::new(&self.session.stores[area.store].store, path);
+        while let Some(records) = scan.next().await? {
+            let values: Vec<_> = records
+                .iter()
+                .map(|record| (&record.key[..], &record.value[..]))
+                .collect();
+            let outcomes = self.session.keys.open_all(rule, &values).await;
+            let page = records.into_iter().zip(outcomes).collect();
+            if pages.send(page).await.is_err() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes what of the opened pages is stale, until there are no more or nothing may begin.
+    async fn write(
+        &self,
+        area: &Area,
+        rule: &Rule,
+        pages: mpsc::Receiver<OpenedPage>,
         progress: &Progress,
     ) -> Result<(), RunError> {
-        let values: Vec<_> = records
-            .iter()
-            .map(|record| (&record.key[..], &record.value[..]))
-            .collect();
-        let outcomes = self.session.keys.open_all(rule, &values).await;
-        let mut fates = stream::iter(records.into_iter().zip(outcomes))
-            .map(|(record, outcome)| self.one(area, rule, record, outcome))
+        let pages = stream::unfold(pages, async |mut pages| {
+            let page = pages.recv().await.filter(|_| self.may_begin())?;
+            let page = match self.check_key(rule).await {
+                Ok(()) => page.into_iter().map(Ok).collect(),
+                Err(error) => vec![Err(error)],
+            };
+            Some((stream::iter(page), pages))
+        });
+        let fates = pages
+            .flatten()
+            .map(async |object| {
+                let (record, outcome) = object?;
+                self.one(area, rule, record, outcome).await
+            })
             .buffer_unordered(self.options.concurrency);
+        let mut fates = std::pin::pin!(fates);
         let mut failure = None;
-        // After a failure the rest of the page is only drained: `one` begins nothing new.
+        // After a failure what was read is only drained: `one` begins nothing new.
         while let Some(outcome) = fates.next().await {
             match outcome {
                 Ok(fate) => {
@@ -174,9 +208,13 @@ impl<'a> Rewrap<'a> {
         failure.map_or(Ok(()), Err)
     }
 
+    fn may_begin(&self) -> bool {
+        !self.failed.get() && !self.stop.is_requested() && !self.limit_reached()
+    }
+
     /// Whether one more object may be written; counts it if so.
     fn begin(&self) -> bool {
-        let may = !self.failed.get() && !self.stop.is_requested() && !self.limit_reached();
+        let may = self.may_begin();
         if may {
             self.state.count_begun();
         }
