@@ -20,6 +20,8 @@ use rustls::ClientConfig;
 use serde::{Deserialize, de::DeserializeOwned};
 use zeroize::Zeroizing;
 
+use crate::config::ReadError;
+
 pub use credentials::Credentials;
 pub use kubeconfig::KubeconfigError;
 
@@ -200,13 +202,8 @@ struct AnyMetadata {
 #[non_exhaustive]
 pub enum ApiserverError {
     /// A file of credentials could not be read.
-    #[error("cannot read {path}")]
-    File {
-        /// Which.
-        path: String,
-        /// Why.
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] ReadError),
     /// The kubeconfig is no good.
     #[error("the kubeconfig cannot be used")]
     Kubeconfig(#[from] KubeconfigError),

@@ -1,6 +1,6 @@
 //! From flags to an open store, the rules and the KMS providers.
 
-use std::{collections::BTreeMap, env, path::Path, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, env, sync::Arc, time::Duration};
 
 use kms_proto::DekSourceType;
 use zeroize::Zeroizing;
@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 use crate::{
     cli::{Connection, DekType},
     config::{
-        EncryptionConfig, KubernetesVersion, ParseOptions,
+        self, EncryptionConfig, KubernetesVersion, ParseOptions,
         encryption::{KmsProvider, KmsVersion, SocketAddress},
         manifest::EtcdOverride,
     },
@@ -66,7 +66,7 @@ impl Session {
     pub async fn open(connection: &Connection) -> Result<Self, SessionError> {
         refuse_inline_passwords(connection)?;
         let inputs = Inputs::gather(connection)?;
-        let bytes = read(&inputs.encryption_config)?;
+        let bytes = config::read(&inputs.encryption_config)?;
         let options = ParseOptions {
             version: inputs.version,
             automatic_reload: inputs.automatic_reload,
@@ -167,19 +167,6 @@ pub fn version(text: Option<&str>) -> Result<KubernetesVersion, SessionError> {
     )
 }
 
-/// Reads a file of the operator.
-///
-/// # Errors
-/// The path, and why it cannot be read.
-pub fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, SessionError> {
-    std::fs::read(path)
-        .map(Zeroizing::new)
-        .map_err(|source| SessionError::File {
-            path: path.to_owned(),
-            source,
-        })
-}
-
 /// Where the plugins listen: where a flag says, else where the configuration says, which may be a
 /// path of the apiserver's container.
 fn kms_endpoints(
@@ -233,7 +220,8 @@ async fn connect(
     connection: &Connection,
     inputs: &Inputs,
 ) -> Result<Vec<NamedStore>, SessionError> {
-    let password = connection.password_file.as_deref().map(read).transpose()?;
+    let password = connection.password_file.as_deref();
+    let password = password.map(config::read).transpose()?;
     let config = |endpoints: &[String]| StoreConfig {
         tls: TlsFiles {
             ca: inputs.cacert.clone(),

@@ -1,9 +1,16 @@
 //! What goes wrong, with a clear word and nothing lost.
 
+use std::fs;
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+
 use super::store::{SECRETS, Store};
 use crate::support::{
     dice::Dice,
-    encryption::Provider::{AesCbc, AesGcm, Identity},
+    encryption::{
+        Provider::{AesCbc, AesGcm, Identity},
+        secret,
+    },
     rewrap::{self, Running},
     sealed::{seal, secret_json},
 };
@@ -169,4 +176,82 @@ fn a_key_that_would_steer_the_terminal_is_shown_with_escapes() {
     // Programs get the key itself.
     let inventory = store.rewrap("status", &["--output=json"]).json();
     assert_eq!(inventory["unreadable"][0]["key"], path, "{inventory:#}");
+}
+
+#[test]
+fn a_bad_configuration_is_refused_with_line_and_field_and_never_quoted() {
+    let store = Store::start(&[AesGcm("new"), AesCbc("old"), Identity]);
+    store.fill(3, AesCbc("old"), &mut Dice::new());
+    let file = store.encryption();
+    let good = fs::read_to_string(&file).unwrap();
+    let name = file.to_str().unwrap();
+    let replaced = |from: &str, to: &str| {
+        assert!(good.contains(from), "{from}");
+        good.replacen(from, to, 1)
+    };
+    let secret = BASE64_STANDARD.encode(secret("new"));
+    let bomb: String = (1..12)
+        .map(|level| {
+            let aliases = vec![format!("*a{}", level - 1); 10].join(", ");
+            format!("a{level}: &a{level} [{aliases}]\n")
+        })
+        .collect();
+    for (text, words) in [
+        (
+            replaced("  - aesgcm:", "  - aesgmc:"),
+            "resources[0].providers[0]: unknown field; known here: aesgcm, aescbc",
+        ),
+        (
+            replaced("  providers:", "  providers: []\n  providers:"),
+            "a key is already set in its mapping (line 7)",
+        ),
+        (
+            replaced(&secret, &secret[..40]),
+            "aesgcm.keys[0].secret: Invalid value: \"REDACTED\": secret is not of the expected length, got 30",
+        ),
+        (
+            replaced(&secret, &format!("'{secret}!'")),
+            "aesgcm.keys[0].secret: Invalid value: \"REDACTED\": secrets must be base64 encoded (line 10)",
+        ),
+        (
+            replaced("kind: Enc", "kind: Dec"),
+            "the kind is not EncryptionConfiguration",
+        ),
+        (
+            format!("a0: &a0 [x, x, x]\n{bomb}{good}"),
+            "the document contains excessive aliasing",
+        ),
+        (format!("{good}\t{secret}"), "(line 1"),
+        (secret.clone(), "the kind is not EncryptionConfiguration"),
+        (
+            String::new(),
+            "the encryption provider configuration file is empty",
+        ),
+    ] {
+        fs::write(&file, text).unwrap();
+        for verb in ["status", "plan", "run", "verify"] {
+            let refused = store.harmless(verb, &["--kubernetes-version=1.31"], 3);
+            for words in [name, "is refused", words] {
+                assert!(refused.stderr.contains(words), "no {words:?} in {refused}");
+            }
+        }
+    }
+    fs::remove_file(&file).unwrap();
+    let cannot_read = format!("cannot read {name}");
+    for words in ["No such file", "Is a directory"] {
+        let refused = store.harmless("status", &[], 3);
+        for words in [&cannot_read, words] {
+            assert!(refused.stderr.contains(words), "{refused}");
+        }
+        if !file.exists() {
+            fs::create_dir(&file).unwrap();
+        }
+    }
+    // A device without an end is not read to its end.
+    let endless = [
+        "--encryption-provider-config=/dev/zero",
+        "--endpoints=http://127.0.0.1:1",
+    ];
+    let refused = rewrap::run([&["status"][..], &endless].concat()).expect(3);
+    assert!(refused.stderr.contains("larger than 1 MiB"), "{refused}");
 }

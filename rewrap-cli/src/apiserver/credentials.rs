@@ -10,6 +10,7 @@ use rustls::{
 use zeroize::Zeroizing;
 
 use super::{ApiserverError, KubeconfigError, kubeconfig};
+use crate::config::read;
 
 /// Who we are to an apiserver, and whom we trust.
 pub struct Credentials {
@@ -24,7 +25,7 @@ impl Credentials {
     /// # Errors
     /// A file that cannot be read or does not hold what it should.
     pub fn from_token_file(token: &Path, ca: &Path) -> Result<Self, ApiserverError> {
-        let token = Zeroizing::new(read(token)?);
+        let token = read(token)?;
         Ok(Self {
             bearer: Some(bearer(&token)?),
             client: None,
@@ -68,13 +69,6 @@ impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Credentials").finish_non_exhaustive()
     }
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, ApiserverError> {
-    std::fs::read(path).map_err(|source| ApiserverError::File {
-        path: path.display().to_string(),
-        source,
-    })
 }
 
 fn bearer(token: &[u8]) -> Result<HeaderValue, ApiserverError> {

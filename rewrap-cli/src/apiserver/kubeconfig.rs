@@ -6,12 +6,14 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
+use crate::config::{ReadError, read};
+
 /// A client certificate and its key.
-pub(super) type ClientPem = (Vec<u8>, Zeroizing<Vec<u8>>);
+pub(super) type ClientPem = (Zeroizing<Vec<u8>>, Zeroizing<Vec<u8>>);
 
 /// Credentials of the current context, as PEM and bytes.
 pub(super) struct Context {
-    pub(super) ca: Option<Vec<u8>>,
+    pub(super) ca: Option<Zeroizing<Vec<u8>>>,
     pub(super) client: Option<ClientPem>,
     pub(super) token: Option<Zeroizing<Vec<u8>>>,
 }
@@ -127,13 +129,13 @@ fn client(user: &User) -> Result<Option<ClientPem>, KubeconfigError> {
         user.client_key_data.as_ref().map(|data| data.as_str()),
         user.client_key.as_deref(),
     )?;
-    Ok(cert.zip(key.map(Zeroizing::new)))
+    Ok(cert.zip(key))
 }
 
 fn token(user: User) -> Result<Option<Zeroizing<Vec<u8>>>, KubeconfigError> {
     match (user.token, user.token_file) {
         (Some(token), _) => Ok(Some(Zeroizing::new(token.as_bytes().to_vec()))),
-        (None, Some(path)) => read(&path).map(|token| Some(Zeroizing::new(token))),
+        (None, Some(path)) => Ok(Some(read(&path)?)),
         (None, None) => Ok(None),
     }
 }
@@ -143,22 +145,15 @@ fn data_or_file(
     field: &'static str,
     data: Option<&str>,
     path: Option<&Path>,
-) -> Result<Option<Vec<u8>>, KubeconfigError> {
+) -> Result<Option<Zeroizing<Vec<u8>>>, KubeconfigError> {
     match (data, path) {
         (Some(data), _) => STANDARD
             .decode(data.trim())
-            .map(Some)
+            .map(|bytes| Some(Zeroizing::new(bytes)))
             .map_err(|_| KubeconfigError::Base64(field)),
-        (None, Some(path)) => read(path).map(Some),
+        (None, Some(path)) => Ok(Some(read(path)?)),
         (None, None) => Ok(None),
     }
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, KubeconfigError> {
-    std::fs::read(path).map_err(|source| KubeconfigError::File {
-        path: path.display().to_string(),
-        source,
-    })
 }
 
 /// Why a kubeconfig gives no credentials.
@@ -169,13 +164,8 @@ pub enum KubeconfigError {
     #[error("its {0} is no base64")]
     Base64(&'static str),
     /// A file it names could not be read.
-    #[error("cannot read {path}, which it names")]
-    File {
-        /// Which.
-        path: String,
-        /// Why.
-        source: std::io::Error,
-    },
+    #[error("it names a file that is no good")]
+    File(#[from] ReadError),
     /// Not YAML of a kubeconfig.
     #[error("it is no valid kubeconfig{}", line.map_or_else(String::new, |line| format!(" (line {line})")))]
     Malformed {
@@ -207,7 +197,7 @@ users: [{name: u, user: {token: t0ken}}]
     #[test]
     fn the_current_context_is_read() {
         let context = current_context(CONFIG.as_bytes()).unwrap();
-        assert_eq!(context.ca.unwrap(), b"CA");
+        assert_eq!(context.ca.unwrap().as_slice(), b"CA");
         assert_eq!(context.token.unwrap().as_slice(), b"t0ken");
         assert!(context.client.is_none());
     }

@@ -5,14 +5,14 @@ use sha2::{Digest as _, Sha256};
 use super::{CommandError, Exit};
 use crate::{
     cli::{ConfigCommand, LintArgs},
-    config::{EncryptionConfig, ParseOptions},
-    session,
+    config::{self, EncryptionConfig, ParseOptions},
+    session::{self, SessionError},
 };
 
 pub(super) fn config(command: ConfigCommand) -> Result<Exit, CommandError> {
     match command {
         ConfigCommand::Hash { file } => {
-            let bytes = session::read(&file)?;
+            let bytes = config::read(&file).map_err(SessionError::from)?;
             println!("sha256:{}", hex::encode(Sha256::digest(&*bytes)));
             Ok(Exit::Done)
         }
@@ -36,7 +36,7 @@ fn lint(args: LintArgs) -> Result<Exit, CommandError> {
         automatic_reload: args.automatic_reload,
         kms_v1: gate,
     };
-    let bytes = session::read(&args.file)?;
+    let bytes = config::read(&args.file).map_err(SessionError::from)?;
     let config =
         EncryptionConfig::parse(&bytes, &options).map_err(|source| CommandError::Config {
             path: args.file.clone(),

@@ -133,8 +133,9 @@ impl From<AreaError> for CommandError {
 fn of_session(error: &SessionError) -> Exit {
     match error {
         SessionError::Store(error) => of_store(error),
-        SessionError::File { .. } => Exit::Runtime,
-        SessionError::Config { .. } | SessionError::Manifest { .. } => Exit::Refused,
+        SessionError::Config { .. } | SessionError::File(_) | SessionError::Manifest { .. } => {
+            Exit::Refused
+        }
         _ => Exit::Usage,
     }
 }

@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
-use crate::{config::encryption::ConfigErrors, store::StoreError};
+use crate::{
+    config::{ReadError, encryption::ConfigErrors},
+    store::StoreError,
+};
 
 /// Why a session does not begin.
 #[derive(Debug, thiserror::Error)]
@@ -17,13 +20,8 @@ pub enum SessionError {
         source: ConfigErrors,
     },
     /// A file cannot be read.
-    #[error("cannot read {}", path.display())]
-    File {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] ReadError),
     /// A password where every process of the machine can read it.
     #[error("{0} holds a password; put it into a file and give --password-file")]
     InlinePassword(&'static str),

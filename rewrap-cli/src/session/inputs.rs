@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{DEFAULT_MANIFEST, SessionError, read, version};
+use super::{DEFAULT_MANIFEST, SessionError, version};
 use crate::{
     cli::Connection,
-    config::{KubernetesVersion, Manifest, manifest::EtcdOverride},
+    config::{self, KubernetesVersion, Manifest, manifest::EtcdOverride},
     stored::{EtcdPrefix, GroupResource},
 };
 
@@ -108,7 +108,7 @@ fn manifest(connection: &Connection) -> Result<Option<Manifest>, SessionError> {
         }
         None => return Ok(None),
     };
-    Manifest::parse(&read(path)?)
+    Manifest::parse(&config::read(path)?)
         .map(Some)
         .map_err(|source| SessionError::Manifest {
             path: path.to_owned(),
