@@ -2,12 +2,14 @@
 
 use std::{
     fs::{self, Permissions},
-    os::unix::fs::PermissionsExt,
+    os::unix::fs::{PermissionsExt, chown},
 };
 
+use rustix::process::getuid;
+
 use crate::{
-    failure,
-    support::plugin::{Site, kms_plugin},
+    as_foreigner, encrypt, failure, opens,
+    support::plugin::{Plugin, Site, kms_plugin},
 };
 
 #[test]
@@ -47,23 +49,67 @@ fn bad_key_files_are_refused_with_the_reason() {
     assert!(!site.socket().exists());
 }
 
+/// Root gives the file away, and becomes somebody else; whoever cannot do that takes the rights from
+/// himself.
 #[test]
-fn a_swapped_key_file_is_refused_by_its_pin() {
+fn a_key_file_of_somebody_else_or_without_rights_is_refused() {
+    const NOBODY_IN_PARTICULAR: u32 = 65533;
+    let site = Site::with_key();
+    let file = site.key_file("one");
+    let key = fs::read_to_string(&file).unwrap();
+    let refused = |output, message: &str| {
+        let (code, said) = failure(output);
+        assert_eq!(code, 3, "{said}");
+        for message in [file.to_str().unwrap(), message] {
+            assert!(said.contains(message), "no {message:?} in {said}");
+        }
+        assert!(!said.contains(&key[..16]), "{said}");
+    };
+    let (uid, gid) = (Some(NOBODY_IN_PARTICULAR), Some(NOBODY_IN_PARTICULAR));
+    for verb in ["check", "serve"] {
+        if !getuid().is_root() {
+            fs::set_permissions(&file, Permissions::from_mode(0)).unwrap();
+            refused(site.run(verb), "Permission denied");
+            continue;
+        }
+        chown(&file, uid, gid).unwrap();
+        refused(
+            site.run(verb),
+            "belongs to uid 65533; it must belong to root or to the user of this process",
+        );
+        chown(&file, Some(0), Some(0)).unwrap();
+        for directory in ["", "run"] {
+            fs::set_permissions(site.path(directory), Permissions::from_mode(0o755)).unwrap();
+        }
+        let output = as_foreigner(NOBODY_IN_PARTICULAR, NOBODY_IN_PARTICULAR)
+            .args([verb, "--config"])
+            .arg(site.config())
+            .output();
+        refused(output.unwrap(), "Permission denied");
+    }
+    assert!(!site.socket().exists());
+}
+
+#[tokio::test]
+async fn a_swapped_key_file_is_refused_by_its_pin() {
     let site = Site::with_key();
     let checked = String::from_utf8(site.run("check").stdout).unwrap();
     let (_, key_id) = checked.trim_end().rsplit_once(' ').unwrap();
     let config = fs::read_to_string(site.config()).unwrap();
     site.write_config(&config.replace("name: one", &format!("name: one, keyId: {key_id}")));
     assert!(site.run("check").status.success());
+    let mut plugin = Plugin::start(&site);
+    let wrapped = encrypt(&mut plugin.client().await).await;
 
     fs::remove_file(site.key_file("one")).unwrap();
     site.keygen("one");
+    // The daemon that runs keeps the key it has; a new one does not begin with another.
+    let message = format!("but `keyId` says {key_id}");
+    plugin.logged(&message);
+    assert!(opens(&mut plugin.client().await, &wrapped).await);
+    drop(plugin);
     let (code, said) = failure(site.run("serve"));
-    assert_eq!(code, 3);
-    assert!(
-        said.contains(&format!("but `keyId` says {key_id}")),
-        "{said}"
-    );
+    assert_eq!((code, said.contains(&message)), (3, true), "{said}");
 }
 
 #[test]

@@ -12,7 +12,11 @@ mod outside;
 mod rotation;
 mod socket;
 
-use std::process::Output;
+use std::{
+    fs::File,
+    os::unix::process::CommandExt,
+    process::{Command, Output, Stdio},
+};
 
 use kms_proto::wire::v2::{
     DecryptRequest, EncryptRequest, EncryptResponse, StatusRequest, StatusResponse,
@@ -66,4 +70,18 @@ fn failure(output: Output) -> (i32, String) {
     assert!(output.stdout.is_empty(), "{output:?}");
     let message = String::from_utf8(output.stderr).unwrap();
     (output.status.code().unwrap(), message)
+}
+
+/// `kms-plugin` under another uid and gid, which takes root. Started by way of an open file: the
+/// foreigner may not be able to enter the directory of the program.
+fn as_foreigner(uid: u32, gid: u32) -> Command {
+    let program = File::open(support::plugin::kms_plugin(&[]).get_program()).unwrap();
+    let mut command = Command::new("/proc/self/fd/0");
+    command
+        .stdin(program)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .uid(uid)
+        .gid(gid);
+    command
 }

@@ -1,14 +1,12 @@
 //! The socket: one daemon, only the peers who may, from the start to the end.
 
 use std::{
-    fs::{self, File, Permissions},
+    fs::{self, Permissions},
     io::Read,
     os::unix::{
         fs::{PermissionsExt, symlink},
         net::{UnixListener, UnixStream},
-        process::CommandExt,
     },
-    process::{Command, Stdio},
 };
 
 use kms_proto::wire::v2::StatusRequest;
@@ -16,7 +14,7 @@ use rustix::process::{Signal, getgid, getuid};
 use tokio::task::spawn_blocking;
 
 use crate::{
-    Client, encrypt, failure, opens,
+    Client, as_foreigner, encrypt, failure, opens,
     support::{
         eventually,
         plugin::{Plugin, Site, connect, kms_plugin},
@@ -178,17 +176,9 @@ fn a_foreigner_who_can_open_the_socket_is_refused_by_uid() {
     }
     let mut plugin = Plugin::start(&site);
 
-    // Started by way of an open file: the foreigner may not be able to enter the directory of the
-    // program.
-    let program = File::open(kms_plugin(&[]).get_program()).unwrap();
-    let client = Command::new("/proc/self/fd/0")
-        .stdin(program)
+    let client = as_foreigner(uid, gid)
         .args(["status", "--socket"])
         .arg(site.socket())
-        .uid(uid)
-        .gid(gid)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
         .spawn()
         .unwrap();
     let pid = client.id();
