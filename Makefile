@@ -4,7 +4,7 @@
 CARGO ?= cargo
 ETCD := tests/servers/get etcd
 # What `make conformance` needs, and what `make conformance-all` needs besides.
-SERVERS := etcd kube-apiserver-fast kube-apiserver-1.31-fast
+SERVERS := etcd kms-reference kube-apiserver-fast kube-apiserver-1.31-fast
 MORE_SERVERS := etcd-3.4 etcd-3.5 etcd-3.7 kine kine-0.13
 
 .PHONY: all build demo test conformance conformance-all bench lint servers
@@ -26,7 +26,7 @@ test:
 
 # The real kube-apiserver and the other real servers: the suites that `make test` leaves out.
 conformance: servers
-	$(CARGO) test --locked --test conformance -- --ignored --test-threads=1
+	$(CARGO) test --locked --test conformance --test kms_contract -- --ignored --test-threads=1
 
 # The same on every server of tests/servers that a suite can use.
 conformance-all: SERVERS += $(MORE_SERVERS)

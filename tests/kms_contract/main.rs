@@ -10,3 +10,4 @@ mod contract;
 mod faults;
 mod faulty;
 mod ours;
+mod reference;

@@ -7,6 +7,8 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
+use rustix::process::{Pid, Signal, kill_process};
+
 use super::eventually;
 
 /// A running server. Dropping it kills it, and shows the end of its log if the test is failing.
@@ -45,10 +47,21 @@ impl Server {
         })
     }
 
+    /// Sends a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Ends it with a signal that ends it.
+    pub(crate) fn end(&mut self, signal: Signal) {
+        self.signal(signal);
+        let name = self.name;
+        eventually(&format!("{name} ends"), || self.child.try_wait().unwrap());
+    }
+
     /// Ends it with SIGKILL.
     pub(crate) fn kill(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
+        self.end(Signal::KILL);
     }
 }
 
