@@ -7,7 +7,7 @@ ETCD := tests/servers/get etcd
 SERVERS := etcd kms-reference kube-apiserver-fast kube-apiserver-1.31-fast
 MORE_SERVERS := etcd-3.4 etcd-3.5 etcd-3.7 kine kine-0.13
 
-.PHONY: all build demo test conformance conformance-all bench lint servers
+.PHONY: all build demo test conformance conformance-all kms-contract bench lint servers
 
 all: lint test
 
@@ -31,6 +31,11 @@ conformance: servers
 # The same on every server of tests/servers that a suite can use.
 conformance-all: SERVERS += $(MORE_SERVERS)
 conformance-all: conformance
+
+# What a KMS v2 plugin must do, tried on any plugin: docs/kms-contract.md. Needs nothing but Rust.
+#   make kms-contract SOCKET=/path/to.sock [ROTATE_CMD='...'] [RESTART_CMD='...']
+kms-contract:
+	@$(CARGO) run --locked --quiet --example kms-contract
 
 # Ratios against the limits of the same run; see benches/.
 bench:

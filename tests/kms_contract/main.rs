@@ -10,4 +10,5 @@ mod contract;
 mod faults;
 mod faulty;
 mod ours;
+mod page;
 mod reference;
