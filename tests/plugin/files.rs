@@ -68,7 +68,7 @@ fn a_key_file_of_somebody_else_or_without_rights_is_refused() {
     let (uid, gid) = (Some(NOBODY_IN_PARTICULAR), Some(NOBODY_IN_PARTICULAR));
     for verb in ["check", "serve"] {
         if !getuid().is_root() {
-            fs::set_permissions(&file, Permissions::from_mode(0)).unwrap();
+            fs::set_permissions(&file, Permissions::from_mode(0o000)).unwrap();
             refused(site.run(verb), "Permission denied");
             continue;
         }
