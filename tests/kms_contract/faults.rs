@@ -170,7 +170,7 @@ fn try_out(fault: Fault) -> Report {
     match fault {
         Fault::HangsUpAtThe300thCall => target.burst = 400,
         Fault::AsksSomebodyForStatus => target.patience = Duration::from_secs(8),
-        Fault::HangsInStatus | Fault::StaysDown => target.patience = Duration::from_secs(3),
+        Fault::HangsInStatus | Fault::StaysDown => target.patience = Duration::from_secs(5),
         Fault::NeverRotates => target.rotation = Duration::from_secs(1),
         Fault::Slow => target.budget = Duration::from_millis(50),
         _ => {}

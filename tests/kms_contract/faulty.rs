@@ -29,7 +29,9 @@ pub(crate) enum Fault {
     AtTheLimits,
 
     // Messages.
+    /// Speaks `v2alpha1`, as plugins for 1.25 and 1.26 did.
     AnotherPackage,
+    /// Numbers the fields of Status differently.
     SwapsFields,
     HangsInStatus,
     RefusesEncrypt,
@@ -42,6 +44,7 @@ pub(crate) enum Fault {
     ChangesVersion,
     Sick,
     FallsSick,
+    /// Takes a while for each Status, as a plugin does that asks its key server.
     AsksSomebodyForStatus,
 
     // Limits.
@@ -51,14 +54,18 @@ pub(crate) enum Fault {
     ShortAnnotationKey,
 
     // Encrypt and Decrypt.
+    /// Names a key differently in Status and in Encrypt.
     AnotherKeyIdInEncrypt,
+    /// Always takes the same nonce.
     RepeatsItself,
     CutsPlaintexts,
     NeedsAUid,
     OpensAnyKeyId,
     OpensAnyCiphertext,
     OpensAnyAnnotations,
+    /// Shows a plaintext when it refuses a Decrypt.
     Tells,
+    /// Shows a plaintext when it refuses an Encrypt.
     TellsInNumbers,
 
     // Load and transport.
@@ -70,15 +77,20 @@ pub(crate) enum Fault {
     HangsUpAfterNoise,
     HangsUpAfterARefusal,
     HangsUpAfterADeadline,
+    /// Serves no `:authority` that begins with `@`.
     NeedsAHostName,
+    /// Lets everybody connect.
     OpenToAll,
 
     // Rotation and restart.
     NeverRotates,
+    /// Encrypt knows the new key some calls later than Status.
     EncryptRotatesLater,
+    /// Status and Encrypt say the old key id again for a while.
     GoesBack,
     ForgetsOldKeys,
     StaysDown,
+    /// Cannot bind where its predecessor left a socket.
     LeavesTheSocket,
     RotatesAtRestart,
     ForgetsAtRestart,
@@ -108,15 +120,16 @@ struct Key {
 
 impl State {
     fn add_key(&self) {
-        let mut bytes = [0; 32];
+        let mut bytes = [0; 8 + 32];
         getrandom::fill(&mut bytes).unwrap();
-        let id = match self.fault {
-            Fault::AtTheLimits => format!("{}{}", hex::encode(&bytes[..8]), "k".repeat(1008)),
-            Fault::LongKeyId => format!("{}{}", hex::encode(&bytes[..8]), "k".repeat(1009)),
-            _ => hex::encode(&bytes[..8]),
-        };
-        // Of other bytes than the id, in a plugin that means it.
-        let cipher = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &bytes).unwrap());
+        let (name, material) = bytes.split_at(8);
+        let mut id = hex::encode(name);
+        match self.fault {
+            Fault::AtTheLimits => id += &"k".repeat(1024 - id.len()),
+            Fault::LongKeyId => id += &"k".repeat(1025 - id.len()),
+            _ => {}
+        }
+        let cipher = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, material).unwrap());
         self.keys.lock().unwrap().push(Key { id, cipher });
     }
 }

@@ -2,8 +2,8 @@
 //! (`tests/servers/kms-reference`): the suite asks for nothing that upstream does not do.
 
 use std::{
+    fs,
     os::unix::net::UnixStream,
-    path::Path,
     process::Command,
     sync::{Arc, Mutex},
     time::Duration,
@@ -37,7 +37,7 @@ async fn a_killed_reference_service_does_not_come_back() {
 /// The rules that it breaks, of all that can be tried on it.
 async fn broken_when_ended_by(end: Signal) -> Vec<&'static str> {
     let folder = Arc::new(tempfile::tempdir().unwrap());
-    std::fs::create_dir(folder.path().join("keys")).unwrap();
+    fs::create_dir(folder.path().join("keys")).unwrap();
     let mut server = start(&folder);
     let socket = folder.path().join("kms.sock");
     server.wait_until("serves", || UnixStream::connect(&socket).ok());
@@ -67,9 +67,8 @@ async fn broken_when_ended_by(end: Signal) -> Vec<&'static str> {
 }
 
 fn start(folder: &TempDir) -> Server {
-    let within = |name| Path::new(folder.path()).join(name);
     let mut command = Command::new(binary("kms-reference"));
-    command.arg("-socket").arg(within("kms.sock"));
-    command.arg("-keys").arg(within("keys"));
+    command.arg("-socket").arg(folder.path().join("kms.sock"));
+    command.arg("-keys").arg(folder.path().join("keys"));
     Server::start("kms-reference", &mut command, folder.path())
 }

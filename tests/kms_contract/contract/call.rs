@@ -1,6 +1,6 @@
 //! One gRPC call: what is asked, and how it may fail.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use bytes::Bytes;
 
@@ -61,24 +61,29 @@ impl Call {
     }
 }
 
-/// Why a call got no answer.
+/// Why a call, or connecting, got no answer.
 #[derive(Debug)]
 pub(super) enum CallError {
-    /// The plugin refused it in gRPC's words.
-    Refused { method: Method, refusal: Refusal },
     /// There was no gRPC answer that can be read.
     Lost { call: String, why: String },
+    /// The plugin refused it in gRPC's words.
+    Refused { method: Method, refusal: Refusal },
+    /// Nothing came in this time.
+    Unanswered { call: String, patience: Duration },
 }
 
 impl fmt::Display for CallError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Lost { call, why } => write!(f, "{call} came to nothing: {why}"),
             Self::Refused { method, refusal } => {
                 let Refusal { code, message, .. } = refusal;
                 let short: String = message.chars().take(120).collect();
                 write!(f, "{method:?} was refused with code {code}, {short:?}")
             }
-            Self::Lost { call, why } => write!(f, "{call} came to nothing: {why}"),
+            Self::Unanswered { call, patience } => {
+                write!(f, "{call} got no answer within {patience:?}")
+            }
         }
     }
 }
@@ -96,14 +101,8 @@ fn uid() -> String {
     bytes[6] = bytes[6] & 0x0f | 0x40;
     bytes[8] = bytes[8] & 0x3f | 0x80;
     let digits = hex::encode(bytes);
-    let (a, b, c, d, e) = (
-        &digits[..8],
-        &digits[8..12],
-        &digits[12..16],
-        &digits[16..20],
-        &digits[20..],
-    );
-    format!("{a}-{b}-{c}-{d}-{e}")
+    let groups = [0..8, 8..12, 12..16, 16..20, 20..32];
+    groups.map(|group| &digits[group]).join("-")
 }
 
 #[cfg(test)]

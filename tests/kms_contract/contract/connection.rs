@@ -49,19 +49,22 @@ impl Connection {
             client.initial_max_send_streams(MAX_STREAMS_AT_FIRST);
             client.handshake(stream).await.map_err(text)
         };
-        let lost = |why| CallError::Lost {
-            call: "a connection".to_owned(),
-            why,
+        let call = || "a connection".to_owned();
+        let patience = target.patience;
+        let (requests, connection) = match timeout(patience, connecting).await {
+            Ok(connected) => connected.map_err(|why| CallError::Lost { call: call(), why })?,
+            Err(_) => {
+                return Err(CallError::Unanswered {
+                    call: call(),
+                    patience,
+                });
+            }
         };
-        let (requests, connection) = timeout(target.patience, connecting)
-            .await
-            .map_err(|_| lost(waited(target.patience)))?
-            .map_err(lost)?;
         // How it ends shows in the calls.
         tokio::spawn(async move { drop(connection.await) });
         Ok(Self {
             requests,
-            patience: target.patience,
+            patience,
             heard: Arc::clone(heard),
         })
     }
@@ -120,15 +123,18 @@ impl Connection {
 
     /// Makes one call and returns the message that was answered.
     pub(super) async fn call(&self, call: Call) -> Result<Vec<u8>, CallError> {
-        let method = call.method;
-        let answer = timeout(self.patience, self.exchange(call)).await;
-        let answer = answer.unwrap_or_else(|_| Err(waited(self.patience)));
-        match answer {
-            Ok(Ok(message)) => Ok(message),
-            Ok(Err(refusal)) => Err(CallError::Refused { method, refusal }),
-            Err(why) => Err(CallError::Lost {
-                call: format!("{method:?}"),
+        let (method, patience) = (call.method, self.patience);
+        let call_of = || format!("{method:?}");
+        match timeout(patience, self.exchange(call)).await {
+            Ok(Ok(Ok(message))) => Ok(message),
+            Ok(Ok(Err(refusal))) => Err(CallError::Refused { method, refusal }),
+            Ok(Err(why)) => Err(CallError::Lost {
+                call: call_of(),
                 why,
+            }),
+            Err(_) => Err(CallError::Unanswered {
+                call: call_of(),
+                patience,
             }),
         }
     }
@@ -171,8 +177,4 @@ async fn send(mut stream: SendStream<Bytes>, mut body: Bytes, frame: usize) {
 
 fn text(error: impl Display) -> String {
     error.to_string()
-}
-
-fn waited(patience: Duration) -> String {
-    format!("no answer within {patience:?}")
 }

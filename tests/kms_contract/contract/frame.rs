@@ -19,6 +19,8 @@ pub(super) const PADDED: u8 = 8;
 
 /// What the peer would have had to say in SETTINGS to get a longer frame, in bytes.
 pub(super) const MAX_FRAME_LEN: usize = 1 << 14;
+/// How large that table is until the peer says otherwise, in bytes.
+pub(super) const DEFAULT_HEADER_TABLE_SIZE: u32 = 4096;
 /// The setting that bounds the dynamic table of the peer's header blocks.
 pub(super) const SETTINGS_HEADER_TABLE_SIZE: u16 = 1;
 

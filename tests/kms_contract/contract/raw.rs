@@ -1,5 +1,7 @@
 //! A connection on which anything may be said.
 
+use std::time::Duration;
+
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::UnixStream,
@@ -11,8 +13,9 @@ use super::{
     answer::split_message,
     call::Method,
     frame::{
-        ACK, Authority, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, MAX_FRAME_LEN, PADDED,
-        PING, PREFACE, RST_STREAM, SETTINGS, SETTINGS_HEADER_TABLE_SIZE, frame, head,
+        ACK, Authority, DATA, DEFAULT_HEADER_TABLE_SIZE, END_HEADERS, END_STREAM, GOAWAY, HEADERS,
+        MAX_FRAME_LEN, PADDED, PING, PREFACE, RST_STREAM, SETTINGS, SETTINGS_HEADER_TABLE_SIZE,
+        frame, head,
     },
     message::Status,
 };
@@ -38,6 +41,7 @@ const ERRORS: [&str; 14] = [
 /// A connection on which anything may be said.
 pub(super) struct Raw {
     stream: UnixStream,
+    patience: Duration,
     header_table_size: u32,
 }
 
@@ -48,32 +52,31 @@ impl Raw {
             .await
             .map_err(text)?
             .map_err(text)?;
-        let header_table_size = 4096;
         Ok(Self {
             stream,
-            header_table_size,
+            patience: target.patience,
+            header_table_size: DEFAULT_HEADER_TABLE_SIZE,
         })
     }
 
     /// Says something. That nobody listens any more is no error: it shows in the answers.
     pub(super) async fn say(&mut self, bytes: &[u8]) {
-        let _ = self.stream.write_all(bytes).await;
+        let _ = timeout(self.patience, self.stream.write_all(bytes)).await;
     }
 
     /// Asks for the Status twice, first with the authority as a literal and then by its index in
     /// the dynamic table, as grpc-go does.
-    pub(super) async fn statuses(
-        mut self,
-        authority: &str,
-        target: &Target,
-    ) -> Result<[Status; 2], String> {
+    pub(super) async fn statuses(mut self, authority: &str) -> Result<[Status; 2], String> {
+        let patience = self.patience;
         let asking = async {
             self.say(&[PREFACE, &frame(SETTINGS, 0, 0, b"")].concat())
                 .await;
             // The peer may want a smaller table, and says so before it answers.
             while self.next().await?.0 != SETTINGS {}
             let (first, second) = match self.header_table_size {
-                4096.. => (Authority::Added(authority.as_bytes()), Authority::Again),
+                DEFAULT_HEADER_TABLE_SIZE.. => {
+                    (Authority::Added(authority.as_bytes()), Authority::Again)
+                }
                 _ => {
                     let literal = || Authority::Literal(authority.as_bytes());
                     (literal(), literal())
@@ -84,9 +87,9 @@ impl Raw {
                 self.status(3, &second).await?,
             ])
         };
-        timeout(target.patience, asking)
+        timeout(patience, asking)
             .await
-            .unwrap_or_else(|_| Err(format!("no answer within {:?}", target.patience)))
+            .unwrap_or_else(|_| Err(format!("no answer within {patience:?}")))
     }
 
     async fn status(&mut self, stream: u32, authority: &Authority<'_>) -> Result<Status, String> {

@@ -46,10 +46,13 @@ impl Sample {
     }
 
     /// Whether the plugin gives the DEK source back.
-    pub(super) async fn opens(&self, connection: &Connection) -> Result<(), Miss> {
+    pub(super) async fn opens(&self, connection: &Connection) -> Result<(), CallError> {
         let plaintext = connection.decrypt(&self.wrapped).await?;
         if plaintext != self.plaintext {
-            return failed("Decrypt answered something else than what Encrypt was given");
+            return Err(CallError::Lost {
+                call: "Decrypt".to_owned(),
+                why: "the answer is not what Encrypt was given".to_owned(),
+            });
         }
         Ok(())
     }
@@ -118,6 +121,6 @@ pub(super) fn refused(what: &str, answer: Result<Vec<u8>, CallError>) -> Result<
     match answer {
         Ok(_) => failed(format!("{what} was answered instead of refused")),
         Err(CallError::Refused { refusal, .. }) => Ok(refusal),
-        Err(error @ CallError::Lost { .. }) => failed(format!("{what}: {error}")),
+        Err(error) => failed(format!("{what}: {error}")),
     }
 }

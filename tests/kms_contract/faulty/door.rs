@@ -26,7 +26,9 @@ use tower::{ServiceExt, service_fn};
 use super::{Fault, State, service::Service};
 use crate::contract::{answer::split_message, protobuf::fields};
 
+/// So many may be opened without a Status between them; then one is lost.
 const CONNECTIONS: usize = 20;
+/// Calls on one connection.
 const ENOUGH_CALLS: usize = 300;
 
 /// Serves for ever.

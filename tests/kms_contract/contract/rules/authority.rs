@@ -42,7 +42,7 @@ fn path(session: &Session<'_>) -> String {
 async fn served_as(session: &Session<'_>, authority: String) -> Outcome {
     let first = session.status()?;
     let raw = Raw::open(session.target).await.or_else(failed)?;
-    match raw.statuses(&authority, session.target).await {
+    match raw.statuses(&authority).await {
         Ok(statuses) if statuses.iter().all(|status| status == first) => Ok(None),
         Ok(statuses) => failed(format!("Status was {first:?}, then {statuses:?}")),
         Err(why) => failed(format!("Status as {authority:?}: {why}")),

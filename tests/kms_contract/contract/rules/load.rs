@@ -5,7 +5,7 @@ use std::time::Instant;
 use tokio::time::timeout;
 
 use crate::contract::{
-    Miss, Outcome, Rule,
+    Outcome, Rule,
     call::{Call, CallError},
     connection::Connection,
     failed,
@@ -105,7 +105,7 @@ async fn status_under_load(session: &Session<'_>) -> Outcome {
 }
 
 /// Wraps and unwraps as often as Status is asked, all loaders together.
-async fn disturb(connection: Connection, sample: Sample) -> Result<(), Miss> {
+async fn disturb(connection: Connection, sample: Sample) -> Result<(), CallError> {
     for _ in 0..STATUSES / LOADERS / 2 {
         connection.encrypt(&sample.plaintext).await?;
         sample.opens(&connection).await?;

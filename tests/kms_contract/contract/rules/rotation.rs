@@ -96,8 +96,8 @@ async fn opens_old(session: &Session<'_>) -> Outcome {
     let rotated = arrived(session).await?;
     let connection = session.connect().await?;
     for (what, sample) in [("before", &rotated.old), ("after", &rotated.new)] {
-        if let Err(Miss::Failed(seen)) = sample.opens(&connection).await {
-            return failed(format!("of what was wrapped {what} the change: {seen}"));
+        if let Err(error) = sample.opens(&connection).await {
+            return failed(format!("of what was wrapped {what} the change: {error}"));
         }
     }
     Ok(None)

@@ -86,7 +86,9 @@ pub(super) async fn poll(session: &Session<'_>, watch: &RefCell<Watch>) -> Resul
                 }
             }
             // A plugin may be started again to take its new key.
-            Err(CallError::Lost { .. }) if !over => connection = None,
+            Err(CallError::Lost { .. } | CallError::Unanswered { .. }) if !over => {
+                connection = None;
+            }
             Err(error) => return Err(error.into()),
         }
         sleep(PAUSE).await;
