@@ -68,7 +68,7 @@ impl EncryptionConfig {
         let valid = validate::validate(&schema, options, &mut report);
         report.check()?;
         resources::check_masks(&valid.entries, &mut report);
-        kms::check_gate(&valid.kms_providers, options, &mut report);
+        kms::check_load(&valid.kms_providers, options, &mut report);
         report.check()?;
         Ok(Self {
             warnings: lint::lint(&valid, &report),

@@ -189,6 +189,11 @@ pub enum Problem {
     /// A URL of another scheme than `unix`.
     #[error("unsupported scheme for KMS provider, only unix is supported")]
     EndpointScheme,
+    /// A path that gRPC cannot connect to.
+    #[error(
+        "cannot connect to the endpoint: its unescaped path is parsed as part of a URL again: {0}"
+    )]
+    EndpointDial(&'static str),
     /// A cache size for kms v2.
     #[error("cachesize is not supported in v2")]
     CacheSizeV2,
@@ -218,6 +223,7 @@ impl Problem {
             | Self::Duration
             | Self::UnknownField(_)
             | Self::DuplicateField
+            | Self::EndpointDial(_)
             | Self::Masked { .. }
             | Self::KmsV1Gate => "",
             Self::Mandatory("endpoint", _) => "Invalid value: \"\": ",

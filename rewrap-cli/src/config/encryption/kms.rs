@@ -69,6 +69,18 @@ impl SocketAddress {
     }
 }
 
+impl SocketAddress {
+    /// Whether kube-apiserver can connect to it. Its gRPC library takes the unescaped path for the rest
+    /// of another URL, in which a percent sign is an escape again (`grpc.Dial`).
+    fn check_dial(&self) -> Result<(), &'static str> {
+        let target = match self {
+            Self::Path(path) => path.to_string_lossy().into_owned(),
+            Self::Abstract(name) => format!("@{}", String::from_utf8_lossy(name)),
+        };
+        go::url::parse(&format!("passthrough:///{target}")).map(drop)
+    }
+}
+
 impl fmt::Display for SocketAddress {
     /// The path; an abstract name with its `@`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -148,22 +160,22 @@ pub(super) fn validate(
     })
 }
 
-/// The loader's own rule: kms v1 needs its feature gate.
-pub(super) fn check_gate(found: &[FoundKms], options: &ParseOptions, report: &mut Report) {
-    if options
+/// The loader's own rules: kms v1 needs its feature gate, and gRPC takes not every path.
+pub(super) fn check_load(found: &[FoundKms], options: &ParseOptions, report: &mut Report) {
+    let kms_v1 = options
         .kms_v1
-        .unwrap_or_else(|| options.version.has_kms_v1())
-    {
-        return;
-    }
+        .unwrap_or_else(|| options.version.has_kms_v1());
     for FoundKms {
         provider,
         path,
         line,
     } in found
     {
-        if provider.version == KmsVersion::V1 {
+        if provider.version == KmsVersion::V1 && !kms_v1 {
             report.push(path.clone(), *line, Problem::KmsV1Gate);
+        }
+        if let Err(reason) = provider.endpoint.check_dial() {
+            report.push(path.clone(), *line, Problem::EndpointDial(reason));
         }
     }
 }
