@@ -2,6 +2,7 @@
 
 pub(crate) mod base64;
 pub(crate) mod duration;
+pub(crate) mod time;
 pub(crate) mod url;
 
 #[cfg(test)]

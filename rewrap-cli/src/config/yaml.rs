@@ -2,15 +2,15 @@
 //! of which only the first document counts, converted to JSON.
 //!
 //! The rules are those of `sigs.k8s.io/yaml` (go-yaml v2) and of
-//! `k8s.io/apimachinery/pkg/runtime/serializer/json`. Stricter in four points that no sensible file
-//! meets: nesting is limited to 100 levels instead of 10,000; the `!!timestamp` tag is refused; an
-//! infinity is refused even where a later duplicate replaces it; a byte order mark counts only at the
-//! very beginning, not before any line.
+//! `k8s.io/apimachinery/pkg/runtime/serializer/json`, which are the same in every release. Stricter in
+//! three points that no sensible file meets, see
+//! [`SyntaxError::is_stricter`].
 
 mod compose;
 mod expand;
 mod json;
 mod resolve;
+mod scan;
 mod text;
 
 use std::rc::Rc;
@@ -19,6 +19,8 @@ use zeroize::Zeroizing;
 
 /// How deep values may nest, aliases followed.
 const MAX_DEPTH: usize = 100;
+
+const TOO_DEEP: &str = "values are nested too deep";
 
 /// Reads the first document of a file.
 ///
@@ -56,6 +58,8 @@ pub(crate) enum Value {
     String(Text),
     Sequence(Vec<Node>),
     Mapping(Vec<(Text, Node)>),
+    /// What YAML can say and JSON cannot, and why; in no parsed document.
+    Unsayable(&'static str),
 }
 
 /// A scalar: shared where an alias repeats it, wiped when dropped, never printed. Compared only as a
@@ -129,6 +133,13 @@ pub struct SyntaxError {
 impl SyntaxError {
     fn new(problem: &'static str, line: u32) -> Self {
         Self { problem, line }
+    }
+
+    /// Whether Kubernetes may accept the file all the same. It lets values nest up to 10,000 levels
+    /// instead of 100; it does not look at what stands well behind the first document, be it text or
+    /// not; and a second byte order mark makes it skip the first characters of lines.
+    pub fn is_stricter(&self) -> bool {
+        [TOO_DEEP, text::NOT_UTF8, text::CONTROL, text::SECOND_MARK].contains(&self.problem)
     }
 
     /// The line, counted from 1, if it is known.

@@ -136,6 +136,7 @@ impl Report {
             Value::String(_) => "string",
             Value::Sequence(_) => "array",
             Value::Mapping(_) => "object",
+            Value::Unsayable(_) => "nothing",
         };
         self.add(at, Problem::Type { found, wanted });
     }

@@ -146,7 +146,7 @@ fn what_is_no_configuration_is_refused() {
             "- a",
             "the kind is not EncryptionConfiguration of apiserver.config.k8s.io/v1",
         ),
-        ("kind: [", "did not find expected node content (line 2)"),
+        ("kind: [", "did not find expected node content (line 1)"),
         (
             "{\"kind\": 1,}",
             "a key in double quotes is expected (line 1)",

@@ -1,10 +1,13 @@
-//! Events to a graph: what the text says, before aliases are followed.
+//! Tokens to a graph: what the text says, before aliases are followed (go-yaml's `parserc.go`).
 
-use std::{collections::HashMap, panic};
+mod collections;
 
-use libyaml_safer::{Encoding, Event, EventData, Parser};
+use std::collections::HashMap;
 
-use super::{MAX_DEPTH, SyntaxError, Text};
+use super::{
+    MAX_DEPTH, SyntaxError, TOO_DEEP, Text,
+    scan::{Scanner, TokenKind},
+};
 
 /// The nodes of a document. Aliases are indices: a graph of any shape is dropped without recursion.
 pub(super) struct Graph {
@@ -15,6 +18,9 @@ pub(super) struct Graph {
 
 pub(super) type NodeId = usize;
 
+/// A key and its value.
+type Entry = (NodeId, NodeId);
+
 pub(super) struct GraphNode {
     pub(super) line: u32,
     pub(super) kind: Kind,
@@ -23,7 +29,7 @@ pub(super) struct GraphNode {
 pub(super) enum Kind {
     Scalar(Scalar),
     Sequence(Vec<NodeId>),
-    Mapping(Vec<(NodeId, NodeId)>),
+    Mapping(Vec<Entry>),
     Alias(NodeId),
 }
 
@@ -42,117 +48,218 @@ impl Graph {
 
 /// Composes the first document of a stream.
 pub(super) fn compose(text: &str) -> Result<Graph, SyntaxError> {
-    // The scanner has assertions that odd input reaches, such as a tag that touches a comma. What it
-    // says there is fixed text; nothing outlives the attempt.
-    panic::catch_unwind(|| Composer::new(text).document())
-        .unwrap_or_else(|_| Err(SyntaxError::new("the text is no YAML that can be read", 0)))
+    let mut composer = Composer {
+        scanner: Scanner::new(text),
+        nodes: Vec::new(),
+        anchors: HashMap::new(),
+        handles: HashMap::new(),
+        depth: 0,
+    };
+    Ok(Graph {
+        root: composer.document()?,
+        nodes: composer.nodes,
+    })
 }
 
 struct Composer<'t> {
-    parser: Parser<&'t [u8]>,
+    scanner: Scanner<'t>,
     nodes: Vec<GraphNode>,
     anchors: HashMap<String, NodeId>,
+    /// What stands for the handles of tags.
+    handles: HashMap<String, String>,
+    depth: usize,
 }
 
-impl<'t> Composer<'t> {
-    fn new(text: &'t str) -> Self {
-        let mut parser = Parser::new();
-        parser.set_encoding(Encoding::Utf8);
-        parser.set_input(text.as_bytes());
-        Self {
-            parser,
-            nodes: Vec::new(),
-            anchors: HashMap::new(),
-        }
-    }
+/// Where a node stands, which decides what it may be.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Flow,
+    Block,
+    /// Of a block mapping, where a sequence needs no deeper indentation.
+    BlockMapping,
+}
 
-    fn document(mut self) -> Result<Graph, SyntaxError> {
-        let root = loop {
-            let event = self.event()?;
-            match event.data {
-                EventData::StreamStart { .. } => {}
-                EventData::DocumentStart {
-                    version_directive, ..
-                } => {
-                    if version_directive.is_some_and(|v| (v.major, v.minor) != (1, 1)) {
-                        return Err(SyntaxError::new("found incompatible YAML document", 1));
-                    }
-                    let first = self.event()?;
-                    let root = self.node(first, 0)?;
-                    // The end is read too: what stands there may be broken.
-                    self.event()?;
-                    break Some(root);
-                }
-                _ => break None,
-            }
+/// What stands before the content of a node.
+struct Properties {
+    line: u32,
+    anchor: Option<String>,
+    tag: Option<String>,
+}
+
+impl Composer<'_> {
+    fn document(&mut self) -> Result<Option<NodeId>, SyntaxError> {
+        let explicit = match self.peek()? {
+            TokenKind::StreamEnd => return Ok(None),
+            TokenKind::VersionDirective { .. }
+            | TokenKind::TagDirective { .. }
+            | TokenKind::DocumentStart => true,
+            _ => false,
         };
-        Ok(Graph {
-            nodes: self.nodes,
-            root,
-        })
-    }
-
-    fn event(&mut self) -> Result<Event, SyntaxError> {
-        self.parser.parse().map_err(|error| {
-            let line = error.problem_mark().map_or(0, |mark| mark.line + 1);
-            SyntaxError::new(error.problem(), u32::try_from(line).unwrap_or(0))
-        })
-    }
-
-    fn node(&mut self, event: Event, depth: usize) -> Result<NodeId, SyntaxError> {
-        let line = u32::try_from(event.start_mark.line + 1).unwrap_or(0);
-        if depth > MAX_DEPTH {
-            return Err(SyntaxError::new("values are nested too deep", line));
+        self.directives()?;
+        if explicit && !self.skip_if(&TokenKind::DocumentStart)? {
+            return Err(self.error("did not find expected <document start>"));
         }
-        match event.data {
-            EventData::Scalar {
-                anchor,
-                tag,
-                value,
-                plain_implicit,
-                ..
-            } => {
+        let root = match self.peek()? {
+            TokenKind::VersionDirective { .. }
+            | TokenKind::TagDirective { .. }
+            | TokenKind::DocumentStart
+            | TokenKind::DocumentEnd
+            | TokenKind::StreamEnd
+                if explicit =>
+            {
+                self.empty()?
+            }
+            _ => self.node(Place::Block)?,
+        };
+        // What ends it must be a token, but may be any.
+        self.peek()?;
+        Ok(Some(root))
+    }
+
+    fn directives(&mut self) -> Result<(), SyntaxError> {
+        let mut versions = 0;
+        loop {
+            match self.peek()? {
+                TokenKind::VersionDirective { major: 1, minor: 1 } if versions == 0 => {
+                    versions += 1
+                }
+                TokenKind::VersionDirective { .. } if versions > 0 => {
+                    return Err(self.error("found duplicate %YAML directive"));
+                }
+                TokenKind::VersionDirective { .. } => {
+                    return Err(self.error("found incompatible YAML document"));
+                }
+                TokenKind::TagDirective { handle, prefix } => {
+                    let (handle, prefix) = (handle.clone(), prefix.clone());
+                    if self.handles.insert(handle, prefix).is_some() {
+                        return Err(self.error("found duplicate %TAG directive"));
+                    }
+                }
+                _ => break,
+            }
+            self.scanner.take();
+        }
+        for (handle, prefix) in [("!", "!"), ("!!", "tag:yaml.org,2002:")] {
+            let handle = self.handles.entry(handle.to_owned());
+            handle.or_insert_with(|| prefix.to_owned());
+        }
+        Ok(())
+    }
+
+    fn node(&mut self, place: Place) -> Result<NodeId, SyntaxError> {
+        if self.depth > MAX_DEPTH {
+            return Err(self.error(TOO_DEEP));
+        }
+        self.depth += 1;
+        let node = self.node_here(place);
+        self.depth -= 1;
+        node
+    }
+
+    fn node_here(&mut self, place: Place) -> Result<NodeId, SyntaxError> {
+        if let TokenKind::Alias(name) = self.peek()? {
+            let name = name.clone();
+            let line = self.line()?;
+            self.scanner.take();
+            return match self.anchors.get(&name) {
+                Some(target) => Ok(self.add(line, Kind::Alias(*target), None)),
+                None => Err(SyntaxError::new("an alias names an unknown anchor", line)),
+            };
+        }
+        let Properties { line, anchor, tag } = self.properties()?;
+        let block = place != Place::Flow;
+        match self.peek()? {
+            TokenKind::Scalar { text, plain } => {
                 let scalar = Scalar {
-                    text: value.into(),
-                    tag: tag.filter(|tag| !tag.is_empty()),
-                    implicit: plain_implicit,
+                    text: text.clone(),
+                    implicit: *plain && tag.is_none() || tag.as_deref() == Some("!"),
+                    tag,
+                };
+                self.scanner.take();
+                Ok(self.add(line, Kind::Scalar(scalar), anchor))
+            }
+            TokenKind::BlockEntry if place == Place::BlockMapping => {
+                self.sequence(line, anchor, Self::indentless_sequence)
+            }
+            TokenKind::BlockSequenceStart if block => {
+                self.sequence(line, anchor, Self::block_sequence)
+            }
+            TokenKind::FlowSequenceStart => self.sequence(line, anchor, Self::flow_sequence),
+            TokenKind::BlockMappingStart if block => {
+                self.mapping(line, anchor, Self::block_mapping)
+            }
+            TokenKind::FlowMappingStart => self.mapping(line, anchor, Self::flow_mapping),
+            _ if anchor.is_some() || tag.is_some() => {
+                let scalar = Scalar {
+                    text: Text::default(),
+                    implicit: tag.is_none(),
+                    tag,
                 };
                 Ok(self.add(line, Kind::Scalar(scalar), anchor))
             }
-            EventData::SequenceStart { anchor, .. } => {
-                let id = self.add(line, Kind::Sequence(Vec::new()), anchor);
-                let mut elements = Vec::new();
-                while let Some(element) = self.next(depth)? {
-                    elements.push(element);
-                }
-                self.nodes[id].kind = Kind::Sequence(elements);
-                Ok(id)
-            }
-            EventData::MappingStart { anchor, .. } => {
-                let id = self.add(line, Kind::Mapping(Vec::new()), anchor);
-                let mut entries = Vec::new();
-                while let Some(key) = self.next(depth)? {
-                    let value = self.next(depth)?;
-                    entries.extend(value.map(|value| (key, value)));
-                }
-                self.nodes[id].kind = Kind::Mapping(entries);
-                Ok(id)
-            }
-            EventData::Alias { anchor } => match self.anchors.get(&anchor) {
-                Some(target) => Ok(self.add(line, Kind::Alias(*target), None)),
-                None => Err(SyntaxError::new("an alias names an unknown anchor", line)),
-            },
-            _ => Err(SyntaxError::new("a value is missing", line)),
+            _ => Err(self.error("did not find expected node content")),
         }
     }
 
-    /// The next child of a collection; none at its end.
-    fn next(&mut self, depth: usize) -> Result<Option<NodeId>, SyntaxError> {
-        let event = self.event()?;
-        match event.data {
-            EventData::SequenceEnd | EventData::MappingEnd => Ok(None),
-            _ => self.node(event, depth + 1).map(Some),
+    /// An anchor and a tag, in any order, each at most once.
+    fn properties(&mut self) -> Result<Properties, SyntaxError> {
+        let mut properties = Properties {
+            line: self.line()?,
+            anchor: None,
+            tag: None,
+        };
+        loop {
+            match self.peek()? {
+                TokenKind::Anchor(name) if properties.anchor.is_none() => {
+                    properties.anchor = Some(name.clone());
+                }
+                TokenKind::Tag { handle, suffix } if properties.tag.is_none() => {
+                    let (handle, suffix) = (handle.clone(), suffix.clone());
+                    let tag = match self.handles.get(&handle) {
+                        _ if handle.is_empty() => suffix,
+                        Some(prefix) => format!("{prefix}{suffix}"),
+                        None => return Err(self.error("found undefined tag handle")),
+                    };
+                    properties.tag = Some(tag);
+                }
+                _ => return Ok(properties),
+            }
+            self.scanner.take();
         }
+    }
+
+    fn sequence(
+        &mut self,
+        line: u32,
+        anchor: Option<String>,
+        elements: fn(&mut Self) -> Result<Vec<NodeId>, SyntaxError>,
+    ) -> Result<NodeId, SyntaxError> {
+        // Known before its elements: one of them may be an alias of it.
+        let id = self.add(line, Kind::Sequence(Vec::new()), anchor);
+        self.nodes[id].kind = Kind::Sequence(elements(self)?);
+        Ok(id)
+    }
+
+    fn mapping(
+        &mut self,
+        line: u32,
+        anchor: Option<String>,
+        entries: fn(&mut Self) -> Result<Vec<Entry>, SyntaxError>,
+    ) -> Result<NodeId, SyntaxError> {
+        let id = self.add(line, Kind::Mapping(Vec::new()), anchor);
+        self.nodes[id].kind = Kind::Mapping(entries(self)?);
+        Ok(id)
+    }
+
+    /// A node of which nothing stands in the text.
+    fn empty(&mut self) -> Result<NodeId, SyntaxError> {
+        let line = self.line()?;
+        let scalar = Scalar {
+            text: Text::default(),
+            tag: None,
+            implicit: true,
+        };
+        Ok(self.add(line, Kind::Scalar(scalar), None))
     }
 
     /// An anchor is known from here on, inside its own node too; a later one of the same name wins.
@@ -163,5 +270,27 @@ impl<'t> Composer<'t> {
             self.anchors.insert(anchor, id);
         }
         id
+    }
+
+    fn peek(&mut self) -> Result<&TokenKind, SyntaxError> {
+        self.scanner.peek().map(|token| &token.kind)
+    }
+
+    fn line(&mut self) -> Result<u32, SyntaxError> {
+        self.scanner.peek().map(|token| token.line)
+    }
+
+    /// Takes the next token if it is this one.
+    fn skip_if(&mut self, kind: &TokenKind) -> Result<bool, SyntaxError> {
+        let found = self.peek()? == kind;
+        if found {
+            self.scanner.take();
+        }
+        Ok(found)
+    }
+
+    fn error(&mut self, problem: &'static str) -> SyntaxError {
+        let line = self.line().unwrap_or(0);
+        SyntaxError::new(problem, line)
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::{
-    Document, MAX_DEPTH, Node, SyntaxError, Text, Value,
+    Document, MAX_DEPTH, Node, SyntaxError, TOO_DEEP, Text, Value,
     compose::{Graph, Kind, NodeId},
     resolve::{is_merge, resolve, resolve_key},
 };
@@ -24,10 +24,22 @@ pub(super) fn expand(graph: &Graph) -> Result<Document, SyntaxError> {
             value: Value::Null,
         },
     };
+    say(&root)?;
     Ok(Document {
         root,
         duplicates: expander.duplicates,
     })
+}
+
+/// Whether JSON has words for everything that is left: a later entry of the same name may have
+/// replaced what it has none for.
+fn say(node: &Node) -> Result<(), SyntaxError> {
+    match &node.value {
+        Value::Unsayable(problem) => Err(SyntaxError::new(problem, node.line)),
+        Value::Sequence(nodes) => nodes.iter().try_for_each(say),
+        Value::Mapping(entries) => entries.iter().try_for_each(|(_, node)| say(node)),
+        Value::Null | Value::Bool | Value::Number(_) | Value::String(_) => Ok(()),
+    }
 }
 
 struct Expander<'g> {
@@ -81,8 +93,14 @@ impl Expander<'_> {
                 self.merge(*value, mapping, depth + 1)?;
                 continue;
             }
-            let key = self.key(*key, depth + 1)?;
-            let value = self.node(*value, depth + 1)?;
+            let (key, unsayable) = self.key(*key, depth + 1)?;
+            let mut value = self.node(*value, depth + 1)?;
+            if let Some(problem) = unsayable {
+                value = Node {
+                    line: key_node.line,
+                    value: Value::Unsayable(problem),
+                };
+            }
             if !mapping.set(key, value) {
                 self.duplicates.push(key_node.line);
             }
@@ -90,7 +108,11 @@ impl Expander<'_> {
         Ok(())
     }
 
-    fn key(&mut self, id: NodeId, depth: usize) -> Result<Text, SyntaxError> {
+    fn key(
+        &mut self,
+        id: NodeId,
+        depth: usize,
+    ) -> Result<(Text, Option<&'static str>), SyntaxError> {
         let node = self.graph.node(id);
         self.visit(node.line, depth)?;
         match &node.kind {
@@ -159,7 +181,7 @@ impl Expander<'_> {
     /// The budget of go-yaml's decoder: of many visits, only so many may come from aliases.
     fn visit(&mut self, line: u32, depth: usize) -> Result<(), SyntaxError> {
         if depth > MAX_DEPTH {
-            return Err(SyntaxError::new("values are nested too deep", line));
+            return Err(SyntaxError::new(TOO_DEEP, line));
         }
         self.visits += 1;
         self.aliased += u64::from(!self.open.is_empty());

@@ -1,6 +1,6 @@
 //! JSON as Go's decoder reads it: whole, every duplicate kept, numbers as written.
 
-use super::{Document, MAX_DEPTH, Node, SyntaxError, Text, Value};
+use super::{Document, MAX_DEPTH, Node, SyntaxError, TOO_DEEP, Text, Value};
 
 /// Parses a file that holds one JSON value and nothing else.
 pub(super) fn parse(bytes: &[u8]) -> Result<Document, SyntaxError> {
@@ -31,7 +31,7 @@ impl Parser<'_> {
         self.blanks();
         let line = self.line;
         if depth > MAX_DEPTH {
-            return Err(self.error("values are nested too deep"));
+            return Err(self.error(TOO_DEEP));
         }
         let value = match self.rest {
             [b'{', ..] => self.mapping(depth)?,

@@ -15,25 +15,28 @@ pub(super) fn resolve(scalar: &Scalar, line: u32) -> Result<Value, SyntaxError> 
         Meaning::Int(int) => Value::Number(int.to_string().into()),
         Meaning::Uint(int) => Value::Number(int.to_string().into()),
         Meaning::Float(float) if float.is_finite() => Value::Number(json_number(float).into()),
-        Meaning::Float(_) => return Err(SyntaxError::new("JSON has no infinity and no NaN", line)),
+        Meaning::Float(_) => Value::Unsayable("JSON has no infinity and no NaN"),
     })
 }
 
-/// The name a scalar gives to an entry.
+/// The name a scalar gives to an entry, and why JSON cannot have the entry.
 ///
 /// A number or a bool keeps its own spelling, where Kubernetes prints it anew: neither is the name of
 /// a field.
-pub(super) fn resolve_key(scalar: &Scalar, line: u32) -> Result<Text, SyntaxError> {
-    match meaning(scalar, line)? {
-        Meaning::Binary(text) => Ok(text),
+pub(super) fn resolve_key(
+    scalar: &Scalar,
+    line: u32,
+) -> Result<(Text, Option<&'static str>), SyntaxError> {
+    Ok(match meaning(scalar, line)? {
+        Meaning::Binary(text) => (text, None),
         Meaning::Text | Meaning::Bool | Meaning::Int(_) | Meaning::Float(_) => {
-            Ok(scalar.text.clone())
+            (scalar.text.clone(), None)
         }
-        Meaning::Null | Meaning::Uint(_) => Err(SyntaxError::new(
-            "null and huge numbers cannot be keys",
-            line,
-        )),
-    }
+        Meaning::Null | Meaning::Uint(_) => (
+            scalar.text.clone(),
+            Some("null and huge numbers cannot be keys"),
+        ),
+    })
 }
 
 /// Whether a key merges its value into the mapping.
@@ -71,6 +74,7 @@ fn meaning(scalar: &Scalar, line: u32) -> Result<Meaning, SyntaxError> {
         | (Some("float"), meaning @ Meaning::Float(_))
         | (Some("null"), meaning @ Meaning::Null) => meaning,
         (Some("float"), Meaning::Int(int)) => Meaning::Float(int as f64),
+        (Some("timestamp"), _) if go::time::is_timestamp(text) => Meaning::Text,
         (Some("bool" | "int" | "float" | "null" | "timestamp"), _) => {
             return Err(SyntaxError::new("a value is not what its tag says", line));
         }

@@ -6,6 +6,7 @@ use super::*;
 fn json(node: &Node) -> String {
     match &node.value {
         Value::Null => "null".into(),
+        Value::Unsayable(_) => "unsayable".into(),
         Value::Bool => "bool".into(),
         Value::Number(text) => text.expose().into(),
         Value::String(text) => format!("{:?}", text.expose()),
@@ -74,6 +75,146 @@ fn documents_become_what_kubernetes_sees() {
 }
 
 #[test]
+fn where_yaml_could_be_read_in_two_ways_go_yaml_s_is_taken() {
+    for (text, expected) in [
+        ("a: [b:, c:d, 'e':f]", r#"{a:["b:","c:d",{e:"f"}]}"#),
+        ("a: {b:c, d, ? e : f}", r#"{a:{b:c:null,d:null,e:"f"}}"#),
+        (
+            "a: [[], {}, , b]",
+            "did not find expected node content (line 1)",
+        ),
+        ("a: [b,]", r#"{a:["b"]}"#),
+        // The bracket behind the question mark is lost; with another one, what is wrong is the key.
+        ("a: [?]", "did not find expected ',' or ']' (line 1)"),
+        ("a: [?]]", "null and huge numbers cannot be keys (line 1)"),
+        ("a: 'b'# c", r#"{a:"b"}"#),
+        ("a: b# c", r##"{a:"b# c"}"##),
+        (r#"a: "\/""#, "found unknown escape character (line 1)"),
+        (r#"a: "\'\	\x41\u00e9\U0001f600""#, "{a:\"'\\tAé😀\"}"),
+        (
+            r#"a: "\ud83d\ude00""#,
+            "found invalid Unicode character escape code (line 1)",
+        ),
+        ("a: \"b\\\n  c\n\n d\"", r#"{a:"bc\nd"}"#),
+        (
+            "a: 'b\n---\nc'",
+            "found unexpected document indicator (line 2)",
+        ),
+        ("a: b\n  c\n\n  d\ne: f", r#"{a:"b c\nd",e:"f"}"#),
+        (
+            "a:\n- b\n- - c\n  - d\n-\ne: f",
+            r#"{a:["b",["c","d"],null],e:"f"}"#,
+        ),
+        ("a: |\n  b\n   c\n\n", r#"{a:"b\n c\n"}"#),
+        ("a: |+2\n   b\n\n", r#"{a:" b\n\n"}"#),
+        (
+            "a: >-\n  b\n  c\n\n  d\n   e\n  f\n",
+            r#"{a:"b c\nd\n e\nf"}"#,
+        ),
+        (
+            "a: |0\n b",
+            "found an indentation indicator equal to 0 (line 1)",
+        ),
+        (
+            "a: |\n\tb",
+            "found a tab character where an indentation space is expected (line 2)",
+        ),
+        (
+            "a: b\n\tc",
+            "found a tab character that violates indentation (line 2)",
+        ),
+        ("a:\tb\t# c", r#"{a:"b"}"#),
+        ("a: &x\nb: *x", "{a:null,b:null}"),
+        ("a: &x !!str\nb: !!str &y", r#"{a:"",b:""}"#),
+        ("a: &x &y b", "did not find expected key (line 1)"),
+        ("a: !<tag:yaml.org,2002:str> 5", r#"{a:"5"}"#),
+        (
+            "a: !<tag:yaml.org,2002:str>5",
+            "did not find expected whitespace or line break (line 1)",
+        ),
+        ("a: !%21 5", r#"{a:"5"}"#),
+        ("a: !%zz 5", "did not find URI escaped octet (line 1)"),
+        ("a: !x!y 5", "found undefined tag handle (line 1)"),
+        (
+            "%TAG !x! tag:yaml.org,2002:\n---\na: !x!str 5",
+            r#"{a:"5"}"#,
+        ),
+        (
+            "%TAG ! a:\n%TAG ! b:\n---\na",
+            "found duplicate %TAG directive (line 2)",
+        ),
+        (
+            "%YAML 1.2\n---\na: b",
+            "found incompatible YAML document (line 1)",
+        ),
+        (
+            "%YAML 1.1 x\n---\na: b",
+            "did not find expected comment or line break (line 1)",
+        ),
+        (
+            "%YAML 1.1\na: b",
+            "did not find expected <document start> (line 2)",
+        ),
+        (
+            "--- a: b",
+            "mapping values are not allowed in this context (line 1)",
+        ),
+        ("---\n---\na: b", "null"),
+        ("a: b\n...\n]", "{a:\"b\"}"),
+        ("a: b\n---\n\"", "{a:\"b\"}"),
+        ("a: b\n\"", "found unexpected end of stream (line 2)"),
+        (
+            "a\nb: c",
+            "mapping values are not allowed in this context (line 2)",
+        ),
+        ("a: b\nc\nd: e", "could not find expected ':' (line 3)"),
+        ("? a\n: b\n? c", r#"{a:"b",c:null}"#),
+        (
+            "a: - b",
+            "block sequence entries are not allowed in this context (line 1)",
+        ),
+        (
+            "a: ? b",
+            "mapping keys are not allowed in this context (line 1)",
+        ),
+        (
+            "a: b: c",
+            "mapping values are not allowed in this context (line 1)",
+        ),
+        (
+            "a: @b",
+            "found character that cannot start any token (line 1)",
+        ),
+        ("a: !!timestamp 2026-11-23", r#"{a:"2026-11-23"}"#),
+        (
+            "a: !!timestamp b",
+            "a value is not what its tag says (line 1)",
+        ),
+        // What JSON has no word for may be replaced in time.
+        ("a: .inf\na: b", r#"{a:"b"}"#),
+        ("a: {~: b}\na: c", r#"{a:"c"}"#),
+    ] {
+        assert_eq!(read(text), expected, "{text}");
+    }
+    let long = format!("a: b\n'{}': c", "k".repeat(1023));
+    assert_eq!(read(&long), "could not find expected ':' (line 2)");
+}
+
+#[test]
+fn where_the_reader_is_stricter_it_says_so() {
+    let error = |bytes: &[u8]| parse(bytes).unwrap_err();
+    for bytes in [
+        &b"a: b\n---\n\xff"[..],
+        b"a: b\n---\n\x01",
+        "\u{feff}\u{feff}a: b".as_bytes(),
+        "[".repeat(200).as_bytes(),
+    ] {
+        assert!(error(bytes).is_stricter(), "{}", error(bytes));
+    }
+    assert!(!error(b"a: [").is_stricter());
+}
+
+#[test]
 fn what_json_cannot_say_and_what_is_broken_is_refused() {
     for (text, expected) in [
         ("a: .inf", "JSON has no infinity and no NaN (line 1)"),
@@ -94,7 +235,7 @@ fn what_json_cannot_say_and_what_is_broken_is_refused() {
             "a:\n\t- b",
             "found character that cannot start any token (line 2)",
         ),
-        ("a: [!x,b]", "the text is no YAML that can be read"),
+        ("a: [!x,b]", "did not find expected ',' or ']' (line 1)"),
         (
             "{\"a\": 1} x",
             "there is more behind the top-level value (line 1)",

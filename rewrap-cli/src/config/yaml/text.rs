@@ -19,6 +19,10 @@ pub(super) fn is_json(bytes: &[u8]) -> bool {
         .starts_with('{')
 }
 
+pub(super) const NOT_UTF8: &str = "the text is not UTF-8";
+pub(super) const CONTROL: &str = "control characters are not allowed";
+pub(super) const SECOND_MARK: &str = "the text begins with a second byte order mark";
+
 /// The text of a YAML stream: UTF-8, or UTF-16 with a byte order mark; without the mark.
 pub(super) fn decode(bytes: &[u8]) -> Result<Zeroizing<String>, SyntaxError> {
     let text = match bytes {
@@ -27,19 +31,34 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Zeroizing<String>, SyntaxError> {
         [0xef, 0xbb, 0xbf, rest @ ..] => utf8(rest)?,
         _ => utf8(bytes)?,
     };
-    Ok(text)
+    if text.starts_with('\u{feff}') {
+        return Err(SyntaxError::new(SECOND_MARK, 1));
+    }
+    match text.find(|char| !is_allowed(char)) {
+        Some(at) => Err(SyntaxError::new(CONTROL, line(&text[..at]))),
+        None => Ok(text),
+    }
+}
+
+/// What libyaml's reader lets pass.
+fn is_allowed(char: char) -> bool {
+    matches!(
+        char,
+        '\t' | '\n' | '\r' | ' '..='~' | '\u{85}' | '\u{a0}'..='\u{fffd}' | '\u{10000}'..
+    )
+}
+
+/// The number of the line that follows a text.
+fn line(before: &str) -> u32 {
+    u32::try_from(before.matches('\n').count() + 1).unwrap_or(0)
 }
 
 fn utf8(bytes: &[u8]) -> Result<Zeroizing<String>, SyntaxError> {
     match std::str::from_utf8(bytes) {
         Ok(text) => Ok(Zeroizing::new(text.to_owned())),
         Err(error) => {
-            let (valid, _) = bytes.split_at(error.valid_up_to());
-            let line = valid.iter().filter(|byte| **byte == b'\n').count() + 1;
-            Err(SyntaxError::new(
-                "the text is not UTF-8",
-                u32::try_from(line).unwrap_or(0),
-            ))
+            let valid = str::from_utf8(&bytes[..error.valid_up_to()]).unwrap_or_default();
+            Err(SyntaxError::new(NOT_UTF8, line(valid)))
         }
     }
 }
