@@ -37,6 +37,8 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Document, SyntaxError> {
 #[derive(Debug)]
 pub(crate) struct Document {
     pub(crate) root: Node,
+    /// Whether it is YAML and no JSON.
+    pub(crate) is_yaml: bool,
     /// The lines of keys that an earlier entry of the same mapping has already. Of two such entries
     /// the later is kept if the document is YAML; both, in order, if it is JSON.
     pub(crate) duplicates: Vec<u32>,

@@ -66,16 +66,19 @@ impl Schema {
             report.add(&Path::Root, Problem::Empty);
             return schema;
         }
-        let Document { root, duplicates } = match yaml::parse(bytes) {
+        let document = match yaml::parse(bytes) {
             Ok(document) => document,
             Err(error) => {
                 report.add(&Path::Root, Problem::Syntax(error));
                 return schema;
             }
         };
-        match recognize(&root) {
+        match recognize(&document) {
             Some(problem) => report.add(&Path::Root, problem),
             None => {
+                let Document {
+                    root, duplicates, ..
+                } = document;
                 schema.decode(&root, &Path::Root, report);
                 let strict = report.is_strict();
                 for line in duplicates.into_iter().filter(|_| strict) {
@@ -88,33 +91,30 @@ impl Schema {
 }
 
 /// What is wrong with kind and apiVersion. They are read apart from the rest and by another decoder
-/// (`serializer/json/meta.go`), to which upper and lower case are the same.
-fn recognize(root: &Node) -> Option<Problem> {
-    let meta = |name: &str| {
-        let mut found = "";
-        let entries = match &root.value {
-            Value::Mapping(entries) => entries.as_slice(),
-            Value::Null => &[],
-            _ => return Err(Problem::WrongKind),
+/// (`serializer/json/meta.go`), to which upper and lower case are the same; the last one counts.
+fn recognize(document: &Document) -> Option<Problem> {
+    let mut entries: Vec<&(Text, Node)> = match &document.root.value {
+        Value::Mapping(entries) => entries.iter().collect(),
+        Value::Null => Vec::new(),
+        _ => return Some(Problem::WrongKind),
+    };
+    if document.is_yaml {
+        // The conversion to JSON loses the order of the file.
+        entries.sort_by(|(one, _), (other, _)| one.expose().cmp(other.expose()));
+    }
+    let (mut kind, mut version) = ("", "");
+    for (key, node) in entries {
+        let field = match fold(key.expose()).as_str() {
+            "kind" => &mut kind,
+            "apiversion" => &mut version,
+            _ => continue,
         };
-        // In YAML the order of keys is lost, and the decoder sees upper case first.
-        let named = |exact: bool| {
-            entries.iter().filter(move |(key, _)| {
-                key.expose().eq_ignore_ascii_case(name) && (key.expose() == name) == exact
-            })
-        };
-        for (_, node) in named(false).chain(named(true)) {
-            match &node.value {
-                Value::String(text) => found = text.expose(),
-                Value::Null => {}
-                _ => return Err(Problem::WrongKind),
-            }
+        match &node.value {
+            Value::String(text) => *field = text.expose(),
+            Value::Null => {}
+            _ => return Some(Problem::WrongKind),
         }
-        Ok(found)
-    };
-    let (Ok(kind), Ok(version)) = (meta("kind"), meta("apiVersion")) else {
-        return Some(Problem::WrongKind);
-    };
+    }
     match (version, kind) {
         (_, "") => Some(Problem::MissingKind),
         ("" | "/", _) => Some(Problem::MissingVersion),
@@ -123,6 +123,17 @@ fn recognize(root: &Node) -> Option<Problem> {
         ("v1" | "/v1", "EncryptionConfig") => None,
         _ => Some(Problem::WrongKind),
     }
+}
+
+/// Lower case as `encoding/json` compares names, to which two signs beyond ASCII are letters of it.
+fn fold(name: &str) -> String {
+    name.chars()
+        .map(|char| match char {
+            '\u{212a}' => 'k',
+            '\u{17f}' => 's',
+            _ => char.to_ascii_lowercase(),
+        })
+        .collect()
 }
 
 /// Decodes a struct: its fields by their names in the file.

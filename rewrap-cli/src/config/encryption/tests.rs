@@ -176,6 +176,13 @@ fn old_releases_ignore_unknown_fields_and_let_the_last_duplicate_win() {
     let upper = "Kind: EncryptionConfiguration\napiversion: apiserver.config.k8s.io/v1\nresources: [{resources: [a], providers: [{identity: {}}]}]";
     assert!(parse_at(upper, "1.30").is_ok());
     assert!(parse(upper).is_err());
+    // The last one counts; YAML has lost the order of the file, and upper case sorts first.
+    let resources = r#""apiVersion": "apiserver.config.k8s.io/v1", "resources": [{"resources": ["a"], "providers": [{"identity": {}}]}]"#;
+    let twice = format!(r#"{{"kind": "EncryptionConfiguration", "Kind": "x", {resources}}}"#);
+    assert!(parse_at(&twice, "1.30").is_err());
+    assert!(parse_at(&format!("--- {twice}"), "1.30").is_ok());
+    let kelvin = format!("--- {{\u{212a}ind: EncryptionConfiguration, {resources}}}");
+    assert!(parse_at(&kelvin, "1.30").is_ok());
 }
 
 #[test]

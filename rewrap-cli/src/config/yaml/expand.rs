@@ -27,6 +27,7 @@ pub(super) fn expand(graph: &Graph) -> Result<Document, SyntaxError> {
     say(&root)?;
     Ok(Document {
         root,
+        is_yaml: true,
         duplicates: expander.duplicates,
     })
 }

@@ -16,6 +16,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Document, SyntaxError> {
     }
     Ok(Document {
         root,
+        is_yaml: false,
         duplicates: parser.duplicates,
     })
 }
