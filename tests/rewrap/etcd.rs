@@ -177,16 +177,13 @@ fn rights_that_are_missing_are_named() {
 #[test]
 fn a_full_etcd_stops_a_run_and_once_helped_the_same_run_goes_on() {
     const OBJECTS: u64 = 100;
-    let quota = "--quota-backend-bytes=4194304";
-    let store = Store::on(
-        Etcd::start_with(&[quota]),
-        &[AesGcm("new"), AesCbc("old"), Identity],
-    );
-    // With every value twice, the old one and the new one, it is more than the quota.
+    // The old and the new values come to more than 4.1 MB, the old ones alone to half of it.
+    let etcd = Etcd::start_with(&["--quota-backend-bytes=3600000"]);
+    let store = Store::on(etcd, &[AesGcm("new"), AesCbc("old"), Identity]);
     let plaintexts = store.fill_large(OBJECTS, 20_000, AesCbc("old"), &mut Dice::new());
 
-    // etcd learns of its own size every 100 ms.
-    let run = ["--yes", "--assume-converged", "--rate=100", "--output=json"];
+    // etcd learns of its own size only every 100 ms.
+    let run = ["--yes", "--assume-converged", "--rate=50", "--output=json"];
     let stopped = store.rewrap("run", &run).expect(2);
     let steps = "compact, defragment, raise --quota-backend-bytes if need be, disarm the alarm, and run this again";
     says(
@@ -209,11 +206,18 @@ fn a_full_etcd_stops_a_run_and_once_helped_the_same_run_goes_on() {
     assert!(plan.stdout.contains("NOSPACE"), "{plan}");
     says(&store.harmless("run", &run, 2), &[steps]);
 
-    store.etcd.compact(store.etcd.revision());
-    store.etcd.defragment();
-    store.etcd.disarm();
-    let report = store.rewrap("run", &run).expect(0).json();
-    assert_eq!(report["rewrapped"], OBJECTS - written, "{report:#}");
+    let mut left = OBJECTS - written;
+    while left > 0 {
+        store.etcd.compact(store.etcd.revision());
+        store.etcd.defragment();
+        store.etcd.disarm();
+        // It may have to be helped again: how much room was gained is etcd's affair.
+        let run = store.rewrap("run", &run);
+        let written = run.json()["rewrapped"].as_u64().unwrap();
+        assert!(written > 0, "{run}");
+        left -= written;
+        run.expect(if left > 0 { 2 } else { 0 });
+    }
     store.rewrap("verify", &[]).expect(0);
     assert!(store.opened().0 == plaintexts);
 }

@@ -7,7 +7,7 @@ use proptest::{
 };
 
 /// A good file with up to eight damages: cut off, bytes changed, put in or taken out, pieces doubled,
-/// lines swapped.
+/// lines and words swapped.
 pub(crate) fn damaged(good: impl Into<Vec<u8>>) -> impl Strategy<Value = Vec<u8>> {
     let good = good.into();
     prop::collection::vec(damage(), 1..=8).prop_map(move |damages| {
@@ -33,6 +33,7 @@ enum Damage {
     Remove(Index, usize),
     Double(Index, usize, Index),
     SwapLines(Index, Index),
+    SwapWords(Index, Index),
 }
 
 fn damage() -> impl Strategy<Value = Damage> {
@@ -47,6 +48,7 @@ fn damage() -> impl Strategy<Value = Damage> {
         4 => (at(), length.clone()).prop_map(|(at, length)| Damage::Remove(at, length)),
         2 => (at(), length, at()).prop_map(|(at, length, to)| Damage::Double(at, length, to)),
         2 => (at(), at()).prop_map(|(one, other)| Damage::SwapLines(one, other)),
+        4 => (at(), at()).prop_map(|(one, other)| Damage::SwapWords(one, other)),
     ]
 }
 
@@ -76,7 +78,25 @@ impl Damage {
                 lines.swap(one, other);
                 file = lines.join(&b'\n');
             }
+            Self::SwapWords(one, other) => {
+                // Words, and what stands between them.
+                let mut parts: Vec<_> = file
+                    .chunk_by(|left, right| is_word(left) == is_word(right))
+                    .collect();
+                let words: Vec<_> = (0..parts.len())
+                    .filter(|part| is_word(&parts[*part][0]))
+                    .collect();
+                if !words.is_empty() {
+                    let pick = |index: &Index| words[index.index(words.len())];
+                    parts.swap(pick(one), pick(other));
+                    file = parts.concat();
+                }
+            }
         }
         file
     }
+}
+
+fn is_word(byte: &u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-_./=+".contains(byte)
 }

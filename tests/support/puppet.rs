@@ -116,6 +116,11 @@ impl Puppet {
         state.change = None;
     }
 
+    /// The call that gets no answer.
+    pub(crate) fn withholds(&self) -> Option<Call> {
+        self.strings.lock().answers.withheld
+    }
+
     /// Answers the calls that were withheld until now; the next ones are withheld as before.
     pub(crate) fn release(&self) {
         let mut state = self.strings.lock();
