@@ -9,5 +9,6 @@ mod churn;
 mod cluster;
 mod gate;
 mod ledger;
+mod loader;
 mod outage;
 mod story;

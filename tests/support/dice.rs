@@ -20,6 +20,11 @@ impl Dice {
         Self(seed)
     }
 
+    /// With a seed of the test's own.
+    pub(crate) fn from(seed: u64) -> Self {
+        Self(seed)
+    }
+
     /// Another generator that makes other choices.
     pub(crate) fn split(&mut self) -> Self {
         Self(self.below(usize::MAX) as u64)

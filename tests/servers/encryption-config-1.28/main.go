@@ -1,0 +1,1 @@
+../encryption-config-1.37/main.go
