@@ -8,6 +8,7 @@ use std::{
 };
 
 use futures_util::stream;
+use kms_plugin::socket::authority::Front;
 use kms_proto::{
     EncryptedDekSource,
     wire::{
@@ -72,9 +73,10 @@ impl Puppet {
             runtime.block_on(async {
                 let listener = UnixListener::bind(path).unwrap();
                 bound.send(()).unwrap();
+                // Every kube-apiserver names the socket's path as `:authority` in KMS v1.
                 let incoming = stream::unfold(listener, |listener| async {
-                    let accepted = listener.accept().await.map(|(stream, _)| stream);
-                    Some((accepted, listener))
+                    let accepted = listener.accept().await;
+                    Some((accepted.map(|(stream, _)| Front::new(stream)), listener))
                 });
                 let serving = Server::builder()
                     .add_service(server_v1::KeyManagementServiceServer::new(services.clone()))

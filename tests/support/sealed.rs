@@ -94,6 +94,7 @@ pub(crate) fn seal(
                 .unwrap();
             [format!("{AES_GCM}{name}:").as_bytes(), &nonce, &body].concat()
         }
+        Provider::Local(..) => panic!("one key of 32 bytes is enough here"),
         Provider::Kms(..) | Provider::KmsWithin(..) | Provider::KmsV1(..) => {
             panic!("a plugin is needed for that")
         }

@@ -30,6 +30,12 @@ impl Etcd {
         Some((BASE64_STANDARD.decode(value).unwrap(), number(&kv["lease"])))
     }
 
+    /// What is stored under a key.
+    pub(crate) fn stored(&self, key: &str) -> Option<Stored> {
+        self.range(key.as_bytes(), format!("{key}\0").as_bytes())
+            .pop()
+    }
+
     /// The revision of the newest write.
     pub(crate) fn revision(&self) -> i64 {
         number(&self.post("/v3/kv/range", &json!({"key": b64("\0")}))["header"]["revision"])
