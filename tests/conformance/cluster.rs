@@ -5,6 +5,7 @@ use std::{
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
+    process::Command,
     time::Duration,
 };
 
@@ -14,7 +15,7 @@ use tempfile::TempDir;
 
 use crate::support::{
     apiserver::{Apiserver, Release},
-    encryption::{self, Provider},
+    encryption::{self, Entry, Provider},
     etcd::Etcd,
     kube::Kube,
     rewrap::{self, Finished, Running},
@@ -32,6 +33,8 @@ const MINUTES: Duration = Duration::from_secs(150);
 pub(crate) struct Cluster {
     pub(crate) etcd: Etcd,
     pub(crate) apiserver: Apiserver,
+    /// What the apiserver was told of etcd's keys and servers; `rewrap` takes the same words.
+    layout: Vec<String>,
     folder: TempDir,
     /// How often the apiserver had reloaded its EncryptionConfiguration before it was last written.
     reloads: Cell<f64>,
@@ -46,11 +49,14 @@ impl Cluster {
     /// The same of another release, with more flags for the apiserver.
     pub(crate) fn of(release: Release, flags: &[&str]) -> Self {
         let etcd = Etcd::start();
+        let layout = flags.iter().filter(|flag| flag.starts_with("--etcd-"));
+        let layout = layout.map(|&flag| flag.to_owned()).collect();
         let flags = [&["--event-ttl=60s"], flags].concat();
         let apiserver = Apiserver::of(release, &etcd.endpoint(), None, &flags);
         let cluster = Self {
             etcd,
             apiserver,
+            layout,
             folder: tempfile::tempdir().unwrap(),
             reloads: Cell::new(0.0),
         };
@@ -63,10 +69,15 @@ impl Cluster {
         self.folder.path().join("encryption.yaml")
     }
 
-    /// Writes the EncryptionConfiguration, and no more.
+    /// Writes an EncryptionConfiguration of one entry, and no more.
     pub(crate) fn write_encryption(&self, resources: &[&str], providers: &[Provider<'_>]) {
+        self.write_entries(&[(resources, providers)]);
+    }
+
+    /// The same with all these entries.
+    pub(crate) fn write_entries(&self, entries: &[Entry<'_>]) {
         self.reloads.set(self.reloads());
-        encryption::write(&self.encryption(), resources, providers);
+        encryption::write_entries(&self.encryption(), entries);
     }
 
     /// Starts the apiserver cold with the EncryptionConfiguration as it is written.
@@ -127,6 +138,11 @@ impl Cluster {
 
     /// A verb of `rewrap`, with the flags that show it the way.
     pub(crate) fn rewrap(&self, verb: &str, more: &[&str]) -> Finished {
+        Running::start(&mut self.rewrap_command(verb, more)).finish()
+    }
+
+    /// The same, not yet started.
+    pub(crate) fn rewrap_command(&self, verb: &str, more: &[&str]) -> Command {
         let mut command = rewrap::command([verb]);
         command
             .arg(format!("--endpoints={}", self.etcd.endpoint()))
@@ -135,13 +151,19 @@ impl Cluster {
                 self.encryption().display()
             ))
             .arg(format!("--kubernetes-version={}", self.apiserver.release()))
+            .args(&self.layout)
             .args(more);
-        Running::start(&mut command).finish()
+        command
     }
 
     /// `rewrap run`, with the apiserver and these others to prove that they can read what will be
     /// written.
     pub(crate) fn rewrap_run(&self, others: &[&Apiserver]) -> Finished {
+        self.rewrap_run_with(others, &[])
+    }
+
+    /// The same with more flags.
+    pub(crate) fn rewrap_run_with(&self, others: &[&Apiserver], more: &[&str]) -> Finished {
         let apiservers = [&[&self.apiserver], others].concat();
         let cas: Vec<_> = apiservers
             .iter()
@@ -162,7 +184,7 @@ impl Cluster {
                 .map(|apiserver| format!("--apiserver={}", apiserver.url())),
         );
         let flags: Vec<_> = flags.iter().map(String::as_str).collect();
-        self.rewrap("run", &flags)
+        self.rewrap("run", &[&flags, more].concat())
     }
 
     /// The inventory as JSON.

@@ -1,8 +1,6 @@
 //! An apiserver that is behind must not lose sight of its objects.
 
-use serde_json::json;
-
-use super::{churn::secret, cluster::Cluster, ledger::Ledger};
+use super::{churn::secret, cluster::Cluster, kinds::config_map, ledger::Ledger};
 use crate::support::{
     apiserver::Apiserver,
     dice::Dice,
@@ -61,8 +59,7 @@ fn an_apiserver_that_encrypts_fewer_resources_stops_the_run() {
         .unwrap();
     let mut config_maps = Ledger::new("/api/v1/namespaces/default/configmaps");
     for number in 0..5 {
-        let metadata = json!({"name": format!("map-{number}")});
-        let object = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata});
+        let object = config_map(&format!("map-{number}"));
         config_maps.create(&cluster.kube(), &object).unwrap();
     }
 

@@ -21,6 +21,11 @@ impl Ledger {
         }
     }
 
+    /// Where the apiserver serves them.
+    pub(crate) fn collection(&self) -> &str {
+        &self.collection
+    }
+
     /// Creates an object and records it.
     pub(crate) fn create(&mut self, kube: &Kube, object: &Value) -> Result<(), KubeError> {
         let stored = kube.create(&self.collection, object)?;

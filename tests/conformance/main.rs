@@ -5,10 +5,18 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod agreement;
 mod churn;
 mod cluster;
 mod gate;
+mod kinds;
 mod ledger;
 mod loader;
+mod matrix;
 mod outage;
 mod story;
+
+/// Says what a long test does next.
+fn step(name: &str) {
+    eprintln!("--- {name}");
+}

@@ -9,6 +9,7 @@ use crate::{
     churn::{Churn, secret},
     cluster::{Cluster, count_everything},
     ledger::Ledger,
+    step,
     support::{
         apiserver::Release,
         dice::Dice,
@@ -244,10 +245,6 @@ fn asked_for(line: &str) -> Option<String> {
             .strip_prefix("sha256:")?
             .to_owned(),
     )
-}
-
-fn step(name: &str) {
-    eprintln!("--- {name}");
 }
 
 fn dek_sources(inventory: &Value) -> BTreeSet<String> {

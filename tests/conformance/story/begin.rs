@@ -6,8 +6,9 @@ use super::Story;
 use crate::{
     churn::secret,
     cluster::Cluster,
+    kinds::{config_map, create_namespace, define, panda},
     ledger::Ledger,
-    support::{apiserver::Release, dice::Dice, eventually, kube::Kube},
+    support::{apiserver::Release, dice::Dice},
 };
 
 const SECRETS: usize = 500;
@@ -20,10 +21,8 @@ impl Story {
     pub(super) fn begin(release: Release) -> Self {
         let cluster = Cluster::of(release, &[]);
         let kube = cluster.kube();
-        let namespace =
-            json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "story"}});
-        kube.create("/api/v1/namespaces", &namespace).unwrap();
-        define_pandas(&kube);
+        create_namespace(&kube, "story");
+        define(&kube, "pandas", "Panda");
 
         let mut dice = Dice::new();
         let mut secrets = Ledger::new("/api/v1/namespaces/story/secrets");
@@ -35,17 +34,11 @@ impl Story {
                 .unwrap();
         }
         for number in 0..CONFIG_MAPS {
-            let object = json!({
-                "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": format!("map-{number}")},
-                "data": {"number": number.to_string()},
-            });
+            let object = config_map(&format!("map-{number}"));
             config_maps.create(&kube, &object).unwrap();
         }
         for number in 0..PANDAS {
-            let object = json!({
-                "apiVersion": "awesome.bears.com/v1", "kind": "Panda",
-                "metadata": {"name": format!("panda-{number}")}, "spec": {"bamboo": number},
-            });
+            let object = panda(&format!("panda-{number}"), number);
             pandas.create(&kube, &object).unwrap();
         }
         Self {
@@ -73,29 +66,4 @@ impl Story {
                 .unwrap();
         }
     }
-}
-
-fn define_pandas(kube: &Kube) {
-    let definition = json!({
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {"name": "pandas.awesome.bears.com"},
-        "spec": {
-            "group": "awesome.bears.com",
-            "scope": "Namespaced",
-            "names": {"plural": "pandas", "singular": "panda", "kind": "Panda"},
-            "versions": [{
-                "name": "v1", "served": true, "storage": true,
-                "schema": {"openAPIV3Schema": {
-                    "type": "object", "x-kubernetes-preserve-unknown-fields": true,
-                }},
-            }],
-        },
-    });
-    let definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
-    kube.create(definitions, &definition).unwrap();
-    eventually("pandas are served", || {
-        kube.list("/apis/awesome.bears.com/v1/namespaces/story/pandas")
-            .ok()
-    });
 }
