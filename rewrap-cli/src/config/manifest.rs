@@ -2,8 +2,12 @@
 
 mod flags;
 mod mounts;
+mod variables;
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    str::FromStr,
+};
 
 use self::{flags::Flags, mounts::Mounts};
 use super::{
@@ -11,6 +15,8 @@ use super::{
     yaml::{self, Node, SyntaxError},
 };
 use crate::stored::GroupResource;
+
+pub(crate) use flags::feature_gate;
 
 /// What kube-apiserver is started with. Files are host paths, mapped through the pod's volumes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,9 +53,34 @@ pub struct EtcdOverride {
     pub servers: Vec<String>,
 }
 
+impl FromStr for EtcdOverride {
+    type Err = MalformedOverride;
+
+    /// Takes `group/resource#url;url` (`ParseEtcdServersOverrides`).
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (name, servers) = text.split_once('#').ok_or(MalformedOverride)?;
+        let (group, resource) = name.split_once('/').ok_or(MalformedOverride)?;
+        let servers: Vec<_> = servers.split(';').map(str::to_owned).collect();
+        let plain = !resource.contains('/') && !text.replacen('#', "", 1).contains('#');
+        match plain && !servers.iter().any(String::is_empty) {
+            true => Ok(Self {
+                resource: GroupResource::new(resource, group),
+                servers,
+            }),
+            false => Err(MalformedOverride),
+        }
+    }
+}
+
+/// A text is no [`EtcdOverride`].
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not of the form group/resource#url;url")]
+pub struct MalformedOverride;
+
 impl Manifest {
-    /// Reads a manifest as the kubelet and kube-apiserver do: its first YAML document or JSON, flags in
-    /// `command` and `args` as `--flag=value` or `--flag value`, the last one counting.
+    /// Reads a manifest as the kubelet and kube-apiserver do: its first YAML document or JSON, variables
+    /// of the container filled in, flags in `command` and `args` as `--flag=value` or `--flag value`,
+    /// with dashes or underscores. Of repeated flags the last one counts; lists add up.
     ///
     /// # Errors
     /// If this is no pod that runs kube-apiserver, a flag cannot be understood, or a file it names is
@@ -61,10 +92,7 @@ impl Manifest {
         }
         let spec = pod.get("spec").ok_or(ManifestError::NoApiserver)?;
         let containers = spec.get("containers").map_or(&[][..], Node::elements);
-        let container = containers
-            .iter()
-            .find(|container| flags::runs_apiserver(container))
-            .ok_or(ManifestError::NoApiserver)?;
+        let container = flags::apiserver(containers).ok_or(ManifestError::NoApiserver)?;
         let flags = Flags::read(container)?;
         let mounts = Mounts::read(spec, container);
         let file = |flag| match flags.text(flag)?.filter(|path| !path.is_empty()) {
@@ -103,21 +131,10 @@ impl Manifest {
 }
 
 /// `group/resource#url;url`, separated by commas.
-fn overrides(flags: &Flags<'_>) -> Result<Vec<EtcdOverride>, ManifestError> {
+fn overrides(flags: &Flags) -> Result<Vec<EtcdOverride>, ManifestError> {
     let flag = "etcd-servers-overrides";
-    let parse = |text: &String| {
-        let (name, servers) = text.split_once('#')?;
-        let (group, resource) = name.split_once('/')?;
-        Some(EtcdOverride {
-            resource: GroupResource::new(resource, group),
-            servers: servers.split(';').map(str::to_owned).collect(),
-        })
-    };
-    flags
-        .list(flag)?
-        .iter()
-        .map(|text| parse(text).ok_or(ManifestError::Value(flag)))
-        .collect()
+    let parse = |text: &String| text.parse().map_err(|_| ManifestError::Value(flag));
+    flags.list(flag)?.iter().map(parse).collect()
 }
 
 fn version(image: &str) -> Option<KubernetesVersion> {
@@ -149,9 +166,9 @@ pub enum ManifestError {
     /// A value that kube-apiserver would refuse.
     #[error("--{0} of kube-apiserver has a value that it does not take")]
     Value(&'static str),
-    /// A value that the kubelet fills in.
+    /// A value that only the kubelet knows.
     #[error(
-        "--{0} of kube-apiserver refers to a variable with $( ); give its value to rewrap as a flag"
+        "--{0} of kube-apiserver refers to a variable whose value is not in the manifest; give it to rewrap as a flag"
     )]
     Variable(&'static str),
     /// A file of the container that the host does not have.

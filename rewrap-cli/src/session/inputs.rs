@@ -6,7 +6,7 @@ use super::{DEFAULT_MANIFEST, SessionError, version};
 use crate::{
     cli::Connection,
     config::{self, KubernetesVersion, Manifest, manifest::EtcdOverride},
-    stored::{EtcdPrefix, GroupResource},
+    stored::EtcdPrefix,
 };
 
 /// Where everything is.
@@ -43,7 +43,10 @@ impl Inputs {
             [] => from.map_or_else(Vec::new, |manifest| manifest.etcd_overrides.clone()),
             overrides => overrides
                 .iter()
-                .map(|text| etcd_override(text))
+                .map(|text| {
+                    text.parse()
+                        .map_err(|_| SessionError::Override(text.clone()))
+                })
                 .collect::<Result<_, _>>()?,
         };
         let file = |flag: &Option<PathBuf>, manifest: fn(&Manifest) -> &Option<PathBuf>| {
@@ -82,19 +85,6 @@ impl Inputs {
     }
 }
 
-/// One of `--etcd-servers-overrides`: `group/resource#url;url`.
-fn etcd_override(text: &str) -> Result<EtcdOverride, SessionError> {
-    text.split_once('#')
-        .and_then(|(name, servers)| {
-            let (group, resource) = name.split_once('/')?;
-            Some(EtcdOverride {
-                resource: GroupResource::new(resource, group),
-                servers: servers.split(';').map(str::to_owned).collect(),
-            })
-        })
-        .ok_or_else(|| SessionError::Override(text.to_owned()))
-}
-
 /// The manifest that was named, or kubeadm's where nothing at all was.
 fn manifest(connection: &Connection) -> Result<Option<Manifest>, SessionError> {
     let default = Path::new(DEFAULT_MANIFEST);
@@ -114,25 +104,4 @@ fn manifest(connection: &Connection) -> Result<Option<Manifest>, SessionError> {
             path: path.to_owned(),
             source,
         })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn overrides_are_read_as_kube_apiserver_reads_them() {
-        let parsed = etcd_override("apps/deployments#http://a;http://b").unwrap();
-        assert_eq!(parsed.resource.to_string(), "deployments.apps");
-        assert_eq!(parsed.servers, ["http://a", "http://b"]);
-        assert_eq!(
-            etcd_override("/events#http://a")
-                .unwrap()
-                .resource
-                .to_string(),
-            "events"
-        );
-        assert!(etcd_override("events#http://a").is_err());
-        assert!(etcd_override("/events").is_err());
-    }
 }

@@ -153,6 +153,22 @@ fn flags_are_found_wherever_kubernetes_takes_them() {
             false,
         ),
         (
+            "command: [kube-apiserver, '--etcd-servers=\"a\",b', --etcd_servers, '\"c,d\"']".to_owned(),
+            "a b c,d",
+            false,
+        ),
+        (
+            format!("command: [kube-apiserver, -v, '2', --{reload}, 'false', -, --etcd-servers, --x]"),
+            "--x",
+            true,
+        ),
+        (
+            "command: [kube-apiserver, --etcd-servers=$(E)$$(E)$$$(F)$(E], env: [{name: E, value: a}, {name: F, value: b$(E)}]"
+                .to_owned(),
+            "a$(E)$ba$(E",
+            false,
+        ),
+        (
             format!("command: [kube-apiserver, --{reload}=T, --{reload}=0]"),
             "",
             false,
@@ -161,6 +177,63 @@ fn flags_are_found_wherever_kubernetes_takes_them() {
         let manifest = parse(&pod(&command)).unwrap();
         assert_eq!(manifest.etcd_servers.join(" "), servers, "{command}");
         assert_eq!(manifest.automatic_reload, automatic_reload, "{command}");
+    }
+}
+
+#[test]
+fn the_container_of_the_name_is_taken_before_one_that_only_mentions_the_program() {
+    let text = "kind: Pod
+spec:
+  containers:
+  - {name: audit, command: [tail, -F, /var/log/kube-apiserver, --etcd-servers=no]}
+  - {name: kube-apiserver, command: [kube-apiserver, --etcd-servers=a]}
+";
+    assert_eq!(parse(text).unwrap().etcd_servers, ["a"]);
+    let renamed = text
+        .replace("name: kube-apiserver", "name: server")
+        .replace("log/kube-", "log/");
+    assert_eq!(parse(&renamed).unwrap().etcd_servers, ["a"]);
+}
+
+#[test]
+fn feature_gates_may_name_their_component() {
+    for (value, expected) in [
+        ("", Some(None)),
+        ("A=true", Some(None)),
+        ("KMSv1=true", Some(Some(true))),
+        (" KMSv1 = 1 ,,A=0", Some(Some(true))),
+        ("kube:KMSv1=true", Some(Some(true))),
+        ("wardle:KMSv1=true", Some(None)),
+        ("KMSv1=true,KMSv1=false", Some(Some(false))),
+        ("KMSv1", None),
+        ("KMSv1=on", None),
+    ] {
+        assert_eq!(feature_gate(value, "KMSv1"), expected, "{value}");
+    }
+    let twice =
+        pod("command: [kube-apiserver, --feature-gates=KMSv1=true, --feature-gates, A=true]");
+    assert_eq!(parse(&twice).unwrap().kms_v1, Some(true));
+}
+
+#[test]
+fn overrides_are_read_as_kube_apiserver_reads_them() {
+    let parse = |text: &str| text.parse::<EtcdOverride>();
+    let parsed = parse("apps/deployments#http://a;http://b").unwrap();
+    assert_eq!(parsed.resource, GroupResource::new("deployments", "apps"));
+    assert_eq!(parsed.servers, ["http://a", "http://b"]);
+    assert_eq!(
+        parse("/events#http://a").unwrap().resource,
+        GroupResource::new("events", "")
+    );
+    for text in [
+        "events#http://a",
+        "/events",
+        "/events#",
+        "/events#a;",
+        "/events#a#b",
+        "a/b/c#d",
+    ] {
+        assert_eq!(parse(text), Err(MalformedOverride), "{text}");
     }
 }
 
@@ -185,6 +258,16 @@ fn what_cannot_be_used_is_refused() {
         (
             pod("command: [kube-apiserver, '--etcd-servers=$(E)']"),
             Some(ManifestError::Variable("etcd-servers")),
+        ),
+        (
+            pod(
+                "command: [kube-apiserver, '--etcd-servers=$(E)'], env: [{name: E, valueFrom: {fieldRef: {fieldPath: status.hostIP}}}]",
+            ),
+            Some(ManifestError::Variable("etcd-servers")),
+        ),
+        (
+            pod("command: [kube-apiserver, '--etcd-servers=a\"']"),
+            Some(ManifestError::Value("etcd-servers")),
         ),
         (
             pod("command: [kube-apiserver, --etcd-servers-overrides=x]"),
