@@ -13,6 +13,7 @@ mod kinds;
 mod ledger;
 mod loader;
 mod matrix;
+mod more;
 mod outage;
 mod story;
 

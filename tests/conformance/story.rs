@@ -46,7 +46,7 @@ fn from_plain_text_through_every_key_and_back_on_1_31() {
     from_plain_text_through_every_key_and_back_on(Release(31));
 }
 
-fn from_plain_text_through_every_key_and_back_on(release: Release) {
+pub(crate) fn from_plain_text_through_every_key_and_back_on(release: Release) {
     let mut story = Story::begin(release);
 
     step("nothing is encrypted, and nothing should be");
