@@ -59,9 +59,10 @@ impl Server {
         eventually(&format!("{name} ends"), || self.child.try_wait().unwrap());
     }
 
-    /// Ends it with SIGKILL.
+    /// Ends it with SIGKILL, unless it has ended before.
     pub(crate) fn kill(&mut self) {
-        self.end(Signal::KILL);
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
     }
 }
 
