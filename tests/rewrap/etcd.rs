@@ -1,6 +1,9 @@
 //! An etcd that is away, does not let us in, is full or forgets: what is said, how it ends, and that
 //! nothing is lost.
 
+mod compaction;
+mod quota;
+
 use std::fs;
 
 use tempfile::TempDir;
@@ -8,13 +11,9 @@ use tempfile::TempDir;
 use super::store::{SECRETS, Store, assert_unsaid};
 use crate::support::{
     dice::Dice,
-    encryption::Provider::{AesCbc, AesGcm, Identity, KmsWithin},
-    envelope,
+    encryption::Provider::{AesCbc, AesGcm, Identity},
     etcd::{Certificates, Etcd, unused_endpoint},
-    eventually,
-    puppet::{Call, Puppet, wrapped},
     rewrap::Finished,
-    sealed::seal,
 };
 
 const RUN: [&str; 4] = ["--yes", "--assume-converged", "--max", "--output=json"];
@@ -172,132 +171,4 @@ fn rights_that_are_missing_are_named() {
         .rewrap("run", &[&run[..], &["--no-lock"]].concat())
         .expect(0);
     store.rewrap("verify", &rewrap).expect(0);
-}
-
-#[test]
-fn a_full_etcd_stops_a_run_and_once_helped_the_same_run_goes_on() {
-    const OBJECTS: u64 = 100;
-    // The old and the new values come to more than 4.1 MB, the old ones alone to half of it.
-    let etcd = Etcd::start_with(&["--quota-backend-bytes=3600000"]);
-    let store = Store::on(etcd, &[AesGcm("new"), AesCbc("old"), Identity]);
-    let plaintexts = store.fill_large(OBJECTS, 20_000, AesCbc("old"), &mut Dice::new());
-
-    // etcd learns of its own size only every 100 ms.
-    let run = ["--yes", "--assume-converged", "--rate=50", "--output=json"];
-    let stopped = store.rewrap("run", &run).expect(2);
-    let steps = "compact, defragment, raise --quota-backend-bytes if need be, disarm the alarm, and run this again";
-    says(
-        &stopped,
-        &["etcd's database is full (NOSPACE alarm)", steps],
-    );
-    assert_unsaid(&stopped, &[]);
-    let written = stopped.json()["rewrapped"].as_u64().unwrap();
-    assert!((1..OBJECTS).contains(&written), "{stopped}");
-    let (now, names) = store.opened();
-    assert!(now == plaintexts, "an object changed or was lost");
-    assert_eq!(names["new"] as u64, written);
-    let everything = store.etcd.everything();
-    assert!(everything.leases.is_empty(), "the lock was given back");
-
-    // It can be read, and takes nothing.
-    store.harmless("status", &[], 0);
-    store.harmless("verify", &[], 1);
-    let plan = store.harmless("plan", &[], 0);
-    assert!(plan.stdout.contains("NOSPACE"), "{plan}");
-    says(&store.harmless("run", &run, 2), &[steps]);
-
-    let mut left = OBJECTS - written;
-    while left > 0 {
-        store.etcd.compact(store.etcd.revision());
-        store.etcd.defragment();
-        store.etcd.disarm();
-        // It may have to be helped again: how much room was gained is etcd's affair.
-        let run = store.rewrap("run", &run);
-        let written = run.json()["rewrapped"].as_u64().unwrap();
-        assert!(written > 0, "{run}");
-        left -= written;
-        run.expect(if left > 0 { 2 } else { 0 });
-    }
-    store.rewrap("verify", &[]).expect(0);
-    assert!(store.opened().0 == plaintexts);
-}
-
-/// While the first of two pages waits for the plugin, the revision that it was read at goes away.
-#[test]
-fn a_compaction_during_a_scan_hides_nothing() {
-    const OBJECTS: usize = 520;
-    let mut dice = Dice::new();
-    let puppet = Puppet::start();
-    let store = Store::start(&[Identity]);
-    let plaintexts = store.fill(OBJECTS, AesCbc("old"), &mut dice);
-    let socket = puppet.socket();
-    let kms = KmsWithin("puppet", &socket, "60s");
-    store.configure(&[kms, AesCbc("old"), Identity]);
-    store.rewrap("run", &RUN).expect(0);
-
-    let path = format!("{SECRETS}default/secret-00000");
-    let forget_all_before = |value: &[u8]| {
-        let revision = store.etcd.put(&path, value);
-        store.etcd.compact(revision);
-    };
-    let overtaken = |verb, more: &[&str], values: &[Vec<u8>]| {
-        puppet.answer(|answers| answers.withheld = Some(Call::Decrypt));
-        let mut asked = puppet.asked(Call::Decrypt);
-        let running = store.start_rewrap(verb, more);
-        for value in values {
-            eventually("the first page waits", || {
-                let waits = puppet.asked(Call::Decrypt) > asked;
-                waits.then(|| asked = puppet.asked(Call::Decrypt))
-            });
-            forget_all_before(value);
-            puppet.release();
-        }
-        let finished = running.finish();
-        puppet.behave();
-        finished
-    };
-
-    // What an apiserver that does not use the plugin yet writes meanwhile, on the first page.
-    let stale = [seal(AesCbc("old"), &path, &plaintexts[&path], &mut dice)];
-    let seen = overtaken("verify", &["--output=json"], &stale).expect(1);
-    says(&seen, &["was compacted away", "beginning again"]);
-    let secrets = &seen.json()["resources"][0];
-    let counts = (&secrets["total"], &secrets["stale"]);
-    assert_eq!(counts, (&OBJECTS.into(), &1.into()), "{seen}");
-    assert_eq!(secrets["revision"], store.etcd.revision(), "{seen}");
-
-    let seen = overtaken("status", &["--output=json"], &stale).expect(0);
-    assert_eq!(seen.json()["resources"][0]["total"], OBJECTS, "{seen}");
-
-    // One with a seed of its own every time, so that the plugin is needed again.
-    let mut fresh = || {
-        let seed: [u8; 32] = dice.bytes(32).try_into().unwrap();
-        let wrapped = wrapped(&seed);
-        envelope::seal(
-            "puppet",
-            &seed,
-            wrapped,
-            &path,
-            &plaintexts[&path],
-            &mut dice,
-        )
-    };
-    let fresh = [fresh(), fresh(), fresh()];
-    let given_up = overtaken("verify", &[], &fresh).expect(2);
-    says(
-        &given_up,
-        &[
-            "etcd compacts its revisions faster",
-            "one --resource at a time",
-        ],
-    );
-    assert_eq!(given_up.stdout, "");
-    store.rewrap("verify", &[]).expect(0);
-
-    // Back out of the plugin, in a run that is overtaken as well.
-    store.configure(&[AesGcm("new"), kms, AesCbc("old"), Identity]);
-    let report = overtaken("run", &RUN, &stale).expect(0).json();
-    assert_eq!(report["rewrapped"], OBJECTS, "{report:#}");
-    store.rewrap("verify", &[]).expect(0);
-    assert!(store.opened().0 == plaintexts);
 }

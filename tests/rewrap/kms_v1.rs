@@ -158,17 +158,12 @@ fn nothing_is_written_under_a_plugin_of_kms_v1_that_is_not_fit_for_it() {
             r#"speaks version "v2", expected v1beta1"#,
         ),
         (
-            |answers| {
-                answers.decrypt = |dek| {
-                    dek[0] ^= 1;
-                    Ok(())
-                }
-            },
+            |answers| answers.decrypt = |dek| dek[0] ^= 1,
             5,
             "does not unwrap what it has just wrapped",
         ),
         (
-            |answers| answers.encrypt = |_| Err(Status::internal("no key")),
+            |answers| answers.refused = Some((Call::Encrypt, Status::internal("no key"))),
             4,
             r#"refuses Encrypt: "no key" (Internal)"#,
         ),
@@ -238,16 +233,11 @@ fn a_plugin_of_kms_v1_that_fails_leaves_all_as_it_is() {
             r#"speaks version "v2beta1", expected v1beta1"#,
         ),
         (
-            |answers| {
-                answers.decrypt = |dek| {
-                    dek[0] ^= 1;
-                    Ok(())
-                }
-            },
+            |answers| answers.decrypt = |dek| dek[0] ^= 1,
             "neither as AES-GCM",
         ),
         (
-            |answers| answers.decrypt = |_| Err(Status::internal("gone")),
+            |answers| answers.refused = Some((Call::Decrypt, Status::internal("gone"))),
             r#"refuses Decrypt: "gone" (Internal)"#,
         ),
     ];

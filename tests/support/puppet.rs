@@ -2,9 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard},
     thread::{self, JoinHandle},
-    time::Duration,
 };
 
 use futures_util::stream;
@@ -12,16 +10,17 @@ use kms_plugin::socket::authority::Front;
 use kms_proto::{
     EncryptedDekSource,
     wire::{
-        v1beta1::{self, key_management_service_server as server_v1},
-        v2::{
-            DecryptRequest, DecryptResponse, EncryptRequest, EncryptResponse, StatusRequest,
-            StatusResponse, key_management_service_server as server_v2,
-        },
+        v1beta1::key_management_service_server as server_v1,
+        v2::{EncryptResponse, StatusResponse, key_management_service_server as server_v2},
     },
 };
 use tempfile::TempDir;
-use tokio::{net::UnixListener, sync::oneshot, time::sleep};
-use tonic::{Request, Response, Status, async_trait, transport::Server};
+use tokio::{net::UnixListener, sync::oneshot};
+use tonic::{Status, transport::Server};
+
+mod services;
+
+use services::Strings;
 
 /// A plugin of KMS v1 and v2 with a socket and a thread of its own, both gone when it is dropped.
 pub(crate) struct Puppet {
@@ -46,15 +45,20 @@ pub(crate) enum Call {
 pub(crate) struct Answers {
     /// To Status.
     pub(crate) status: StatusResponse,
-    /// To Encrypt: changes what would be right, or refuses.
-    pub(crate) encrypt: fn(&mut EncryptResponse) -> Result<(), Status>,
-    /// To Decrypt: changes the plaintext, or refuses.
-    pub(crate) decrypt: fn(&mut Vec<u8>) -> Result<(), Status>,
+    /// To Encrypt: changes what would be right.
+    pub(crate) encrypt: fn(&mut EncryptResponse),
+    /// To Decrypt: changes the DEK source.
+    pub(crate) decrypt: fn(&mut Vec<u8>),
     /// To Version.
     pub(crate) version: String,
     /// The call that gets no answer as long as it stands here, or until it is [released](Puppet::release).
     pub(crate) withheld: Option<Call>,
+    /// The call that is answered with an error.
+    pub(crate) refused: Option<(Call, Status)>,
 }
+
+/// A change to what it answers.
+pub(crate) type Change = fn(&mut Answers);
 
 impl Puppet {
     /// Starts one that keeps every rule; its key id is `one`.
@@ -107,7 +111,7 @@ impl Puppet {
     }
 
     /// It answers like this once it has answered so many calls of this kind from now on.
-    pub(crate) fn answer_after(&self, answered: usize, call: Call, change: fn(&mut Answers)) {
+    pub(crate) fn answer_after(&self, answered: usize, call: Call, change: Change) {
         self.strings.lock().change = Some((answered, call, change));
     }
 
@@ -180,147 +184,11 @@ impl Answers {
                 healthz: "ok".to_owned(),
                 key_id: "one".to_owned(),
             },
-            encrypt: |_| Ok(()),
-            decrypt: |_| Ok(()),
+            encrypt: |_| {},
+            decrypt: |_| {},
             version: "v1beta1".to_owned(),
             withheld: None,
+            refused: None,
         }
-    }
-}
-
-/// What the test and the services share.
-#[derive(Clone)]
-struct Strings(Arc<Mutex<State>>);
-
-pub(crate) type Change = fn(&mut Answers);
-
-struct State {
-    answers: Answers,
-    /// After how many answers to which call what changes.
-    change: Option<(usize, Call, Change)>,
-    calls: Vec<Call>,
-    /// So many of them are not withheld any more.
-    released: usize,
-    secrets: Vec<Vec<u8>>,
-}
-
-impl Default for Strings {
-    fn default() -> Self {
-        Self(Arc::new(Mutex::new(State {
-            answers: Answers::right(),
-            change: None,
-            calls: Vec::new(),
-            released: 0,
-            secrets: Vec::new(),
-        })))
-    }
-}
-
-impl Strings {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap()
-    }
-
-    /// Takes a call down, and waits while it is withheld.
-    async fn answers(&self, call: Call) -> Answers {
-        let before = self.lock().take_down(call);
-        loop {
-            {
-                let state = self.lock();
-                if state.answers.withheld != Some(call) || before < state.released {
-                    return state.answers.clone();
-                }
-            }
-            sleep(Duration::from_millis(1)).await;
-        }
-    }
-
-    async fn unwrap(&self, ciphertext: &[u8]) -> Result<Vec<u8>, Status> {
-        let answers = self.answers(Call::Decrypt).await;
-        let mut plaintext = wrap(ciphertext);
-        (answers.decrypt)(&mut plaintext)?;
-        Ok(plaintext)
-    }
-}
-
-impl State {
-    /// Takes a call down, changes what is to change at it, and says how many calls there were before.
-    fn take_down(&mut self, call: Call) -> usize {
-        match &mut self.change {
-            Some((0, awaited, change)) if *awaited == call => {
-                let change = *change;
-                change(&mut self.answers);
-                self.change = None;
-            }
-            Some((answered, awaited, _)) if *awaited == call => *answered -= 1,
-            _ => {}
-        }
-        self.calls.push(call);
-        self.calls.len() - 1
-    }
-}
-
-#[async_trait]
-impl server_v2::KeyManagementService for Strings {
-    async fn status(&self, _: Request<StatusRequest>) -> Result<Response<StatusResponse>, Status> {
-        Ok(Response::new(self.answers(Call::Status).await.status))
-    }
-
-    async fn encrypt(
-        &self,
-        request: Request<EncryptRequest>,
-    ) -> Result<Response<EncryptResponse>, Status> {
-        let answers = self.answers(Call::Encrypt).await;
-        let plaintext = &request.get_ref().plaintext;
-        self.lock().secrets.push(plaintext.clone());
-        let mut answer = right(plaintext, &answers.status.key_id);
-        (answers.encrypt)(&mut answer)?;
-        Ok(Response::new(answer))
-    }
-
-    async fn decrypt(
-        &self,
-        request: Request<DecryptRequest>,
-    ) -> Result<Response<DecryptResponse>, Status> {
-        let plaintext = self.unwrap(&request.get_ref().ciphertext).await?;
-        Ok(Response::new(DecryptResponse { plaintext }))
-    }
-}
-
-#[async_trait]
-impl server_v1::KeyManagementService for Strings {
-    async fn version(
-        &self,
-        request: Request<v1beta1::VersionRequest>,
-    ) -> Result<Response<v1beta1::VersionResponse>, Status> {
-        assert_eq!(request.get_ref().version, "v1beta1");
-        Ok(Response::new(v1beta1::VersionResponse {
-            version: self.answers(Call::Version).await.version,
-            runtime_name: "puppet".to_owned(),
-            runtime_version: "1".to_owned(),
-        }))
-    }
-
-    async fn decrypt(
-        &self,
-        request: Request<v1beta1::DecryptRequest>,
-    ) -> Result<Response<v1beta1::DecryptResponse>, Status> {
-        assert_eq!(request.get_ref().version, "v1beta1");
-        let plain = self.unwrap(&request.get_ref().cipher).await?;
-        Ok(Response::new(v1beta1::DecryptResponse { plain }))
-    }
-
-    async fn encrypt(
-        &self,
-        request: Request<v1beta1::EncryptRequest>,
-    ) -> Result<Response<v1beta1::EncryptResponse>, Status> {
-        assert_eq!(request.get_ref().version, "v1beta1");
-        let answers = self.answers(Call::Encrypt).await;
-        let dek = &request.get_ref().plain;
-        self.lock().secrets.push(dek.clone());
-        let mut answer = right(dek, &answers.status.key_id);
-        (answers.encrypt)(&mut answer)?;
-        let cipher = answer.ciphertext;
-        Ok(Response::new(v1beta1::EncryptResponse { cipher }))
     }
 }
