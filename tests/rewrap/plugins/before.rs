@@ -89,7 +89,8 @@ fn a_plugin_that_is_not_there_is_named() {
 #[test]
 fn what_no_apiserver_would_store_is_not_written() {
     let scene = Scene::new(5);
-    let wrong: [(fn(&mut EncryptResponse), &str); 5] = [
+    type Answer = fn(&mut EncryptResponse);
+    let wrong: [(Answer, &str); 5] = [
         (
             |answer| answer.key_id.clear(),
             "answers Encrypt with what kube-apiserver refuses; the plugin must be mended: the key id is empty",
