@@ -55,6 +55,26 @@ impl Cluster {
         stored(&self.etcd, &self.look(object))
     }
 
+    /// Fails unless an object that the apiserver has just written is written with what `rewrap`
+    /// says of its resource and of itself, and is current.
+    #[track_caller]
+    pub(crate) fn writes_as_said(&self, object: &Object) {
+        self.writes_as_said_to(&self.etcd, object);
+    }
+
+    /// The same of an object that is in another etcd.
+    #[track_caller]
+    pub(crate) fn writes_as_said_to(&self, etcd: &Etcd, object: &Object) {
+        let inventory = self.status(&["--resource", &object.resource]);
+        let writes_with = &inventory["resources"][0]["writesWith"];
+        let said = self.look(object);
+        assert_written_with(&stored(etcd, &said), writes_with);
+        assert_eq!(&said["writtenWith"], writes_with, "{said:#}");
+        let unknowable = writes_with["provider"] == "kms-v1";
+        let state = if unknowable { "unknowable" } else { "current" };
+        assert_eq!(said["state"], state, "{said:#}");
+    }
+
     /// Whether an object is stale, about which the apiserver and `rewrap` must agree. If it was, the
     /// apiserver has replaced it by itself, and both call it current.
     #[track_caller]

@@ -15,6 +15,7 @@ mod loader;
 mod matrix;
 mod more;
 mod outage;
+mod rules;
 mod story;
 
 /// Says what a long test does next.

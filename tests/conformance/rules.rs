@@ -1,0 +1,4 @@
+//! The rules by which kube-apiserver chooses a transformer, each tried on both programs.
+
+mod keys;
+mod misread;
