@@ -198,8 +198,18 @@ impl Cluster {
 /// Names of resources as EncryptionConfigurations have them, with the number of their objects.
 pub(crate) type Totals = BTreeMap<String, u64>;
 
-/// Counts everything that an apiserver stores and shows.
-pub(crate) fn count_everything(kube: &Kube) -> Totals {
+/// A resource that an apiserver stores and shows.
+pub(crate) struct Collection {
+    /// As an EncryptionConfiguration names it.
+    pub(crate) resource: String,
+    /// Where all its objects are.
+    pub(crate) path: String,
+    /// Whether they can be replaced.
+    pub(crate) updates: bool,
+}
+
+/// Everything that an apiserver stores and shows.
+pub(crate) fn collections(kube: &Kube) -> Vec<Collection> {
     let groups = kube.get("/apis").unwrap();
     let groups = groups["groups"].as_array().unwrap().iter();
     let mut versions = vec![(String::new(), "/api/v1".to_owned())];
@@ -211,20 +221,31 @@ pub(crate) fn count_everything(kube: &Kube) -> Totals {
         )
     }));
 
-    let mut totals = Totals::new();
+    let mut collections = Vec::new();
     for (group, path) in versions {
         for resource in kube.get(&path).unwrap()["resources"].as_array().unwrap() {
             let name = resource["name"].as_str().unwrap();
-            let verbs = resource["verbs"].as_array().unwrap();
-            let stored = verbs.contains(&"list".into()) && name != "componentstatuses";
+            let can = |verb: &str| resource["verbs"].as_array().unwrap().contains(&verb.into());
             // Events have two names and are stored as `events`.
-            if stored && group != ".events.k8s.io" {
-                let objects = kube.list(&format!("{path}/{name}")).unwrap();
-                totals.insert(format!("{name}{group}"), objects.len() as u64);
+            if can("list") && name != "componentstatuses" && group != ".events.k8s.io" {
+                collections.push(Collection {
+                    resource: format!("{name}{group}"),
+                    path: format!("{path}/{name}"),
+                    updates: can("update"),
+                });
             }
         }
     }
-    totals
+    collections
+}
+
+/// Counts everything that an apiserver stores and shows.
+pub(crate) fn count_everything(kube: &Kube) -> Totals {
+    let count = |collection: Collection| {
+        let objects = kube.list(&collection.path).unwrap();
+        (collection.resource, objects.len() as u64)
+    };
+    collections(kube).into_iter().map(count).collect()
 }
 
 fn config_hash(file: &Path) -> String {

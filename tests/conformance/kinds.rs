@@ -63,6 +63,8 @@ pub(crate) const CONTROLLER_REVISIONS: Kind = Kind::new(
     || json!({"revision": 1, "data": {}}),
 );
 pub(crate) const DAEMON_SETS: Kind = Kind::new("daemonsets.apps", "apps/v1", "DaemonSet", workload);
+pub(crate) const DEPLOYMENTS: Kind =
+    Kind::new("deployments.apps", "apps/v1", "Deployment", workload);
 pub(crate) const DISRUPTION_BUDGETS: Kind = Kind::new(
     "poddisruptionbudgets.policy",
     "policy/v1",
@@ -70,6 +72,12 @@ pub(crate) const DISRUPTION_BUDGETS: Kind = Kind::new(
     || json!({"spec": {"minAvailable": 1, "selector": {"matchLabels": {"app": "none"}}}}),
 );
 pub(crate) const ENDPOINTS: Kind = Kind::new("endpoints", "v1", "Endpoints", nothing);
+pub(crate) const INGRESSES: Kind = Kind::new(
+    "ingresses.networking.k8s.io",
+    "networking.k8s.io/v1",
+    "Ingress",
+    || json!({"spec": {"defaultBackend": {"service": {"name": "none", "port": {"number": 80}}}}}),
+);
 pub(crate) const LEASES: Kind = Kind::new(
     "leases.coordination.k8s.io",
     "coordination.k8s.io/v1",
@@ -88,11 +96,23 @@ pub(crate) const NETWORK_POLICIES: Kind = Kind::new(
     "NetworkPolicy",
     || json!({"spec": {"podSelector": {}}}),
 );
+pub(crate) const PANDAS: Kind = Kind::new(
+    "pandas.awesome.bears.com",
+    "awesome.bears.com/v1",
+    "Panda",
+    nothing,
+);
 pub(crate) const POD_TEMPLATES: Kind = Kind::new(
     "podtemplates",
     "v1",
     "PodTemplate",
     || json!({"template": pod()}),
+);
+pub(crate) const REPLICATION_CONTROLLERS: Kind = Kind::new(
+    "replicationcontrollers",
+    "v1",
+    "ReplicationController",
+    || json!({"spec": {"selector": {"app": "none"}, "template": pod()}}),
 );
 pub(crate) const RESOURCE_QUOTAS: Kind =
     Kind::new("resourcequotas", "v1", "ResourceQuota", nothing);
@@ -105,6 +125,18 @@ pub(crate) const ROLES: Kind = Kind::new(
 pub(crate) const SECRETS: Kind = Kind::new("secrets", "v1", "Secret", nothing);
 pub(crate) const SERVICE_ACCOUNTS: Kind =
     Kind::new("serviceaccounts", "v1", "ServiceAccount", nothing);
+pub(crate) const SERVICES: Kind = Kind::new(
+    "services",
+    "v1",
+    "Service",
+    || json!({"spec": {"ports": [{"port": 80}]}}),
+);
+pub(crate) const ZOOS: Kind = Kind::new(
+    "zoos.awesome.bears.com",
+    "awesome.bears.com/v1",
+    "Zoo",
+    nothing,
+);
 
 /// A namespaced resource whose objects need little more than a name.
 pub(crate) struct Kind {
