@@ -311,8 +311,7 @@ pub struct GetArgs {
 /// `rewrap config`.
 #[derive(Debug, Subcommand)]
 pub enum ConfigCommand {
-    /// Accept exactly what kube-apiserver accepts, and warn about what it accepts but you will
-    /// regret.
+    /// Accept what kube-apiserver accepts, and warn about what it accepts but you will regret.
     Lint(LintArgs),
     /// The hash that kube-apiserver's metrics show for this file (1.34 and newer).
     Hash {
@@ -324,13 +323,29 @@ pub enum ConfigCommand {
 /// `rewrap config lint`.
 #[derive(Debug, Args)]
 pub struct LintArgs {
-    /// The EncryptionConfiguration.
-    pub file: PathBuf,
-    /// The release to judge as [default: the newest known].
+    /// The EncryptionConfiguration [default: the one of --from-manifest].
+    #[arg(required_unless_present = "from_manifest")]
+    pub file: Option<PathBuf>,
+    /// What `rewrap status -o json` printed: warn about stored objects that could not be read with
+    /// this file.
+    #[arg(long, value_name = "FILE")]
+    pub inventory: Option<PathBuf>,
+    /// What else decides.
+    #[command(flatten)]
+    pub judge: JudgeArgs,
+}
+
+/// As which kube-apiserver a file is judged.
+#[derive(Debug, Args)]
+pub struct JudgeArgs {
+    /// A kube-apiserver static pod manifest to take release and flags from.
+    #[arg(long, value_name = "FILE")]
+    pub from_manifest: Option<PathBuf>,
+    /// The release [default: the manifest's, or the newest known].
     #[arg(long, value_name = "1.N")]
     pub kubernetes_version: Option<String>,
     /// kube-apiserver's own flag; of it, `KMSv1` matters here.
-    #[arg(long, value_name = "GATE=true|false", value_delimiter = ',')]
+    #[arg(long, value_name = "GATE=true|false,...")]
     pub feature_gates: Vec<String>,
     /// Judge as with `--encryption-provider-config-automatic-reload`.
     #[arg(long)]

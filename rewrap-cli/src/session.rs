@@ -23,6 +23,7 @@ mod inputs;
 
 pub use error::SessionError;
 use inputs::Inputs;
+pub use inputs::read_manifest;
 
 /// The manifest of a kubeadm control plane.
 pub const DEFAULT_MANIFEST: &str = "/etc/kubernetes/manifests/kube-apiserver.yaml";

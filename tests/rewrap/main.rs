@@ -5,6 +5,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod config;
 mod dek_type;
 mod etcd;
 mod kills;

@@ -8,7 +8,6 @@ use super::Exit;
 use crate::{
     apiserver::ApiserverError,
     area::AreaError,
-    config::encryption::ConfigErrors,
     keys::WriteDekError,
     rewrap::{CanaryError, RunError},
     session::SessionError,
@@ -27,14 +26,6 @@ pub enum CommandError {
     /// The canary was not read back.
     #[error(transparent)]
     Canary(#[from] CanaryError),
-    /// An EncryptionConfiguration is refused.
-    #[error("{} is refused", path.display())]
-    Config {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        source: ConfigErrors,
-    },
     /// Nobody vouches for the apiservers.
     #[error(
         "{0} objects would be rewritten, but nothing shows that every apiserver can read what would \
@@ -52,6 +43,17 @@ pub enum CommandError {
         provider: String,
         /// What its client says.
         reason: String,
+    },
+    /// A file is not what `rewrap status -o json` prints.
+    #[error(
+        "{} is no Inventory (line {line}); make it with `rewrap status -o json`",
+        path.display()
+    )]
+    NoInventory {
+        /// The file.
+        path: PathBuf,
+        /// Where that shows.
+        line: usize,
     },
     /// No terminal to ask on.
     #[error("no terminal to ask on; give --yes to rewrite {0} objects; nothing was written")]
@@ -100,10 +102,10 @@ impl CommandError {
             Self::Apiserver(_) | Self::KmsDown { .. } => Exit::Unreachable,
             Self::Canary(CanaryError::Run(error)) | Self::Run(error) => of_run(error),
             Self::Canary(_) | Self::Declined | Self::NoProof(_) | Self::NotAsked(_) => Exit::Gate,
-            Self::Config { .. } => Exit::Refused,
             Self::Io(_) | Self::NotFound(_) => Exit::Runtime,
             Self::Session(error) => of_session(error),
             Self::Survey(error) => of_survey(error),
+            Self::NoInventory { .. } => Exit::Refused,
             Self::NoCredentials | Self::UnknownKey(_) | Self::UnknownResource(_) => Exit::Usage,
             Self::Unreadable { .. } => Exit::Findings,
         }

@@ -20,7 +20,7 @@ use crate::stored::{GroupResource, Rule};
 
 pub use error::{ConfigError, ConfigErrors, Problem};
 pub use kms::{KmsProvider, KmsVersion, SocketAddress};
-pub use lint::{Regret, Warning};
+pub use lint::{Regret, StoredUnder, Warning};
 pub use version::{KubernetesVersion, VersionError};
 
 /// A configuration that kube-apiserver would load, and what it makes of it.

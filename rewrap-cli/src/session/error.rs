@@ -22,6 +22,9 @@ pub enum SessionError {
     /// A file cannot be read.
     #[error(transparent)]
     File(#[from] ReadError),
+    /// `--feature-gates` is malformed.
+    #[error("--feature-gates {0:?} is not of the form GATE=true,GATE=false")]
+    FeatureGates(String),
     /// A password where every process of the machine can read it.
     #[error("{0} holds a password; put it into a file and give --password-file")]
     InlinePassword(&'static str),

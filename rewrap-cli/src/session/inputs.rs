@@ -98,10 +98,16 @@ fn manifest(connection: &Connection) -> Result<Option<Manifest>, SessionError> {
         }
         None => return Ok(None),
     };
-    Manifest::parse(&config::read(path)?)
-        .map(Some)
-        .map_err(|source| SessionError::Manifest {
-            path: path.to_owned(),
-            source,
-        })
+    read_manifest(path).map(Some)
+}
+
+/// Reads the manifest of a kube-apiserver.
+///
+/// # Errors
+/// If it cannot be read, or says nothing that can be used.
+pub fn read_manifest(path: &Path) -> Result<Manifest, SessionError> {
+    Manifest::parse(&config::read(path)?).map_err(|source| SessionError::Manifest {
+        path: path.to_owned(),
+        source,
+    })
 }

@@ -4,10 +4,12 @@ use std::{convert::Infallible, fmt, str::FromStr};
 
 mod built_in;
 mod crds;
+mod existence;
 mod location;
 mod prefix;
 
 pub use crds::{Crds, NotACrd, Scope};
+pub use existence::Existence;
 pub use location::{Location, ObjectKey, Untouchable};
 pub use prefix::EtcdPrefix;
 

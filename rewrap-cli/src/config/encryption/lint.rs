@@ -1,16 +1,30 @@
 //! What kube-apiserver accepts without a word but the operator may regret.
 
-use std::{collections::HashMap, fmt};
+mod keys;
+mod needs;
+mod regret;
 
-use sha2::{Digest, Sha256};
+use std::{
+    collections::{HashMap, HashSet},
+    fmt,
+    time::Duration,
+};
 
+use self::keys::Keys;
 use super::{
-    Entry, SocketAddress,
+    Entry, KmsProvider, SocketAddress,
     decode::{Path, Report},
     kms::KmsVersion,
     validate::Valid,
 };
-use crate::stored::{GroupResource, NamedKey, Provider};
+use crate::stored::{Existence, GroupResource, Provider};
+
+pub use needs::StoredUnder;
+pub use regret::Regret;
+
+/// How long kube-apiserver waits at least for the plugins of a changed file to be healthy
+/// (`encryptionconfig/controller/controller.go`).
+const LEAST_GRACE: Duration = Duration::from_secs(10);
 
 /// Something to think again about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,81 +51,26 @@ impl fmt::Display for Warning {
     }
 }
 
-/// What there is to regret.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum Regret {
-    /// No entry covers Secrets.
-    #[error("no entry covers secrets: they are stored in plain text")]
-    SecretsNotCovered,
-    /// Identity writes Secrets.
-    #[error("identity comes first: new and changed secrets are stored in plain text")]
-    SecretsInPlainText,
-    /// aescbc writes.
-    #[error("aescbc writes here; it is not authenticated, prefer kms v2 or secretbox")]
-    AesCbcWrites,
-    /// aesgcm writes.
-    #[error(
-        "aesgcm writes here; its random nonces allow about 200,000 writes a key, then the key must be rotated"
-    )]
-    AesGcmWrites,
-    /// kms v1.
-    #[error("kms v1 is deprecated and off by default since Kubernetes 1.29; move to kms v2")]
-    KmsV1,
-    /// No socket can be behind the endpoint.
-    #[error("the endpoint has no absolute path; write it as unix:///path/to/socket")]
-    NoSocketPath,
-    /// The same key under two names.
-    #[error("the same key material stands under another name at {0}")]
-    SameKey(String),
-    /// Two keys under one name.
-    #[error("the same name stands for another key at {0}; values under it are tried with both")]
-    SameName(String),
-    /// A name that no resource has.
-    #[error(
-        "no resource has such a name, so this line has no effect; write it as secrets or deployments.apps"
-    )]
-    InertName,
-}
-
 /// Looks through an accepted file, in its order.
 pub(super) fn lint(valid: &Valid, report: &Report) -> Vec<Warning> {
     let mut linter = Linter {
         report,
-        names: HashMap::new(),
-        materials: HashMap::new(),
+        keys: Keys::default(),
+        named: HashSet::new(),
         warnings: Vec::new(),
     };
     linter.entries(&valid.entries);
-    for found in &valid.kms_providers {
-        let mut warn = |regret| {
-            linter.warnings.push(Warning {
-                path: found.path.clone(),
-                line: found.line,
-                regret,
-            });
-        };
-        if found.provider.version == KmsVersion::V1 {
-            warn(Regret::KmsV1);
-        }
-        if matches!(&found.provider.endpoint, SocketAddress::Path(path) if !path.is_absolute()) {
-            warn(Regret::NoSocketPath);
-        }
-    }
+    linter.kms_providers(valid);
     linter.warnings
 }
 
 struct Linter<'r> {
     report: &'r Report,
-    /// Where the key of a transformer and name first stood, and a digest of it.
-    names: HashMap<(&'static str, String), (Digested, String)>,
-    /// The name and place under which a key of a transformer first stood.
-    materials: HashMap<(&'static str, Digested), (String, String)>,
+    keys: Keys,
+    /// The resources that an entry has named already: further entries only read them.
+    named: HashSet<GroupResource>,
     warnings: Vec<Warning>,
 }
-
-/// SHA-256 of a key: keys themselves are not compared.
-type Digested = [u8; 32];
 
 impl Linter<'_> {
     fn entries(&mut self, entries: &[Entry]) {
@@ -121,17 +80,18 @@ impl Linter<'_> {
         for (index, entry) in entries.iter().enumerate() {
             let at = root.index(index);
             let covers_secrets = entry.resources.iter().any(covers_secrets);
-            self.writer(
-                entry,
-                &at.field("providers"),
-                covers_secrets && !secrets_written,
-            );
+            let new = entry
+                .resources
+                .iter()
+                .filter(|resource| self.named.insert((*resource).clone()));
+            if new.count() > 0 {
+                let writes_secrets = covers_secrets && !secrets_written;
+                self.writer(entry, &at.field("providers"), writes_secrets);
+            }
             secrets_written |= covers_secrets;
             let list = at.field("resources");
             for (index, resource) in entry.resources.iter().enumerate() {
-                if is_inert(resource) {
-                    self.warn(&list.index(index), Regret::InertName);
-                }
+                self.resource(resource, &list.index(index));
             }
             let list = at.field("providers");
             for (index, provider) in entry.rule.providers().iter().enumerate() {
@@ -144,13 +104,33 @@ impl Linter<'_> {
     }
 
     fn writer(&mut self, entry: &Entry, at: &Path<'_>, writes_secrets: bool) {
-        let regret = match entry.rule.providers().first() {
-            Some(Provider::Identity) if writes_secrets => Regret::SecretsInPlainText,
-            Some(Provider::AesCbc(_)) => Regret::AesCbcWrites,
-            Some(Provider::AesGcm(_)) => Regret::AesGcmWrites,
+        let regret = match entry.rule.providers() {
+            [Provider::Identity, ..] if writes_secrets => Regret::SecretsInPlainText,
+            // Alone it says that these resources are not to be encrypted.
+            [Provider::Identity, _, ..] => Regret::PlainText,
+            [Provider::AesCbc(_), ..] => Regret::AesCbcWrites,
+            [Provider::AesGcm(_), ..] => Regret::AesGcmWrites,
             _ => return,
         };
         self.warn(&at.index(0), regret);
+    }
+
+    fn resource(&mut self, resource: &GroupResource, at: &Path<'_>) {
+        let odd = |text: &str, odd: fn(char) -> bool| text != "*" && text.contains(odd);
+        let either =
+            |check: fn(char) -> bool| odd(&resource.resource, check) || odd(&resource.group, check);
+        let regret = if either(char::is_whitespace) {
+            Regret::BlankInName
+        } else if either(|char| matches!(char, '/' | '*')) {
+            Regret::InertName { meant: None }
+        } else {
+            match resource.existence() {
+                Existence::BuiltIn | Existence::Custom => return,
+                Existence::NeverEncrypted => Regret::NeverEncrypted,
+                Existence::None { meant } => Regret::InertName { meant },
+            }
+        };
+        self.warn(at, regret);
     }
 
     fn provider(&mut self, provider: &Provider, at: &Path<'_>) {
@@ -163,20 +143,47 @@ impl Linter<'_> {
         let at = at.field(kind);
         let at = at.field("keys");
         for (index, key) in keys.iter().enumerate() {
-            self.key(kind, key, &at.index(index));
+            let at = at.index(index);
+            for regret in self.keys.add(kind, key, &at.to_string()) {
+                self.warn(&at, regret);
+            }
         }
     }
 
-    fn key(&mut self, kind: &'static str, key: &NamedKey, at: &Path<'_>) {
-        let digest: Digested = Sha256::digest(key.expose()).into();
-        let named = self.names.entry((kind, key.name().to_owned()));
-        let (known, place) = named.or_insert_with(|| (digest, at.to_string()));
-        let same_name = (*known != digest).then(|| Regret::SameName(place.clone()));
-        let material = self.materials.entry((kind, digest));
-        let (name, place) = material.or_insert_with(|| (key.name().to_owned(), at.to_string()));
-        let same_key = (*name != key.name()).then(|| Regret::SameKey(place.clone()));
-        for regret in same_name.into_iter().chain(same_key) {
-            self.warn(at, regret);
+    fn kms_providers(&mut self, valid: &Valid) {
+        let providers = valid.kms_providers.iter().map(|found| &found.provider);
+        let grace = close_grace(providers);
+        let mut names = HashMap::new();
+        for found in &valid.kms_providers {
+            let KmsProvider {
+                name,
+                version,
+                endpoint,
+                timeout,
+            } = &found.provider;
+            let mut regrets = Vec::new();
+            if *version == KmsVersion::V1 {
+                regrets.push(Regret::KmsV1);
+            }
+            match endpoint {
+                SocketAddress::Path(path) if path.is_absolute() => {}
+                SocketAddress::Path(_) => regrets.push(Regret::NoSocketPath),
+                SocketAddress::Abstract(_) => regrets.push(Regret::AbstractSocket),
+            }
+            if *timeout > LEAST_GRACE {
+                let timeout = *timeout;
+                regrets.push(Regret::SlowKms { timeout, grace });
+            }
+            let first = names.entry(name).or_insert(&found.path);
+            if *first != &found.path {
+                regrets.push(Regret::SameKmsName((*first).clone()));
+            }
+            self.warnings
+                .extend(regrets.into_iter().map(|regret| Warning {
+                    path: found.path.clone(),
+                    line: found.line,
+                    regret,
+                }));
         }
     }
 
@@ -189,21 +196,22 @@ impl Linter<'_> {
     }
 }
 
+/// How long kube-apiserver keeps what an older file says in use after a change, and waits for the
+/// plugins of the new one: twice the sum of all timeouts, in which kms v1 counts twice
+/// (`KMSCloseGracePeriod`, `encryptionconfig/config.go`).
+fn close_grace<'p>(providers: impl Iterator<Item = &'p KmsProvider>) -> Duration {
+    let calls = |version| match version {
+        KmsVersion::V1 => 2,
+        KmsVersion::V2 => 1,
+    };
+    providers.fold(Duration::ZERO, |sum, provider| {
+        sum.saturating_add(provider.timeout.saturating_mul(2 * calls(provider.version)))
+    })
+}
+
 fn covers_secrets(resource: &GroupResource) -> bool {
     matches!(
         (&*resource.resource, &*resource.group),
         ("secrets" | "*", "") | ("*", "*")
     )
-}
-
-/// Blanks and slashes, the wildcard inside a name, and the core group spelt out.
-fn is_inert(resource: &GroupResource) -> bool {
-    let name = &*resource.resource;
-    let group = &*resource.group;
-    let odd =
-        |text: &str| text.contains(|char: char| char.is_whitespace() || matches!(char, '/' | '*'));
-    name.is_empty()
-        || name != "*" && odd(name)
-        || group != "*" && odd(group)
-        || matches!(group, "core" | "v1")
 }

@@ -1,3 +1,4 @@
+use kms_proto::inventory::KeyRef;
 use proptest::prelude::*;
 
 use super::*;
@@ -387,44 +388,67 @@ fn secrets_are_not_printed() {
 
 #[test]
 fn what_may_be_regretted_is_said() {
-    for (text, expected) in [
-        (
-            file("resources: [{resources: [configmaps], providers: [{identity: {}}]}]"),
-            vec!["no entry covers secrets: they are stored in plain text (line 1)"],
-        ),
-        (
-            providers("{identity: {}}"),
-            vec![
-                "resources[0].providers[0]: identity comes first: new and changed secrets are stored in plain text (line 3)",
-            ],
-        ),
-        (
-            providers(&format!(
-                "{{aescbc: {{keys: [{{name: a, secret: {A}}}, {{name: b, secret: {A}}}, {{name: a, secret: {B}}}]}}}}"
-            )),
-            vec![
-                "resources[0].providers[0]: aescbc writes here; it is not authenticated, prefer kms v2 or secretbox (line 3)",
-                "resources[0].providers[0].aescbc.keys[1]: the same key material stands under another name at resources[0].providers[0].aescbc.keys[0] (line 3)",
-                "resources[0].providers[0].aescbc.keys[2]: the same name stands for another key at resources[0].providers[0].aescbc.keys[0]; values under it are tried with both (line 3)",
-            ],
-        ),
-        (
-            file(
-                "resources: [{resources: [secrets, 'pods ', pods/log, secrets.core, '*.v1'], providers: [{kms: {apiVersion: v2, name: a, endpoint: 'unix:a'}}]}]",
-            ),
-            vec![
-                "resources[0].resources[1]: no resource has such a name, so this line has no effect; write it as secrets or deployments.apps (line 3)",
-                "resources[0].resources[2]: no resource has such a name, so this line has no effect; write it as secrets or deployments.apps (line 3)",
-                "resources[0].resources[3]: no resource has such a name, so this line has no effect; write it as secrets or deployments.apps (line 3)",
-                "resources[0].resources[4]: no resource has such a name, so this line has no effect; write it as secrets or deployments.apps (line 3)",
-                "resources[0].providers[0].kms: the endpoint has no absolute path; write it as unix:///path/to/socket (line 3)",
-            ],
-        ),
-        (FULL.to_owned(), vec![]),
-    ] {
-        let config = parse(&text).unwrap();
+    let list = include_str!("tests/regrets.txt");
+    let mut count = 0;
+    for case in list.split("=== ").skip(1) {
+        let (yaml, expected) = case.split_once("\n>>> ").unwrap();
+        let (_title, yaml) = yaml.split_once('\n').unwrap();
+        let yaml = yaml.replace("$A", A).replace("$B", B);
+        let options = ParseOptions {
+            kms_v1: Some(true),
+            ..ParseOptions::default()
+        };
+        let config = EncryptionConfig::parse(file(&yaml).as_bytes(), &options).unwrap();
         let warnings: Vec<String> = config.warnings().iter().map(Warning::to_string).collect();
-        assert_eq!(warnings, expected, "{text}");
+        let expected = expected
+            .trim_end()
+            .strip_prefix("nothing")
+            .unwrap_or_else(|| expected.trim_end());
+        assert_eq!(warnings.join("\n"), expected, "{case}");
+        count += 1;
+    }
+    assert!(count >= 15);
+    assert_eq!(parse(FULL).unwrap().warnings(), []);
+}
+
+#[test]
+fn what_stored_objects_need_is_missed() {
+    let config = parse(&file(&format!(
+        "resources:
+- {{resources: [secrets], providers: [{{kms: {{apiVersion: v2, name: vault, endpoint: 'unix:///a'}}}}, {{aescbc: {{keys: [{{name: old, secret: {A}}}]}}}}]}}
+- {{resources: [secrets], providers: [{{identity: {{}}}}]}}
+- {{resources: ['*.apps'], providers: [{{secretbox: {{keys: [{{name: box, secret: {B}}}]}}}}]}}
+"
+    )))
+    .unwrap();
+    let stored = |resource: &str, provider: &str, key: &str| StoredUnder {
+        resource: resource.parse().unwrap(),
+        key: KeyRef {
+            provider: provider.to_owned(),
+            key: key.to_owned(),
+        },
+        objects: 7,
+    };
+    let read = [
+        stored("secrets", "kms-v2", "vault"),
+        stored("secrets", "aescbc", "old"),
+        stored("secrets", "identity", ""),
+        stored("deployments.apps", "secretbox", "box"),
+        stored("configmaps", "identity", ""),
+    ];
+    assert_eq!(config.lacks(&read), []);
+    for (missing, key) in [
+        (stored("secrets", "kms-v1", "vault"), "kms-v1 \"vault\""),
+        (stored("secrets", "aesgcm", "old"), "aesgcm \"old\""),
+        (stored("secrets", "aescbc", "older"), "aescbc \"older\""),
+        (stored("deployments.apps", "identity", ""), "identity"),
+        (stored("configmaps", "aescbc", "old"), "aescbc \"old\""),
+    ] {
+        let [warning] = &config.lacks([&missing])[..] else {
+            panic!("{missing:?}");
+        };
+        let expected = format!("7 stored {} are under {key}, which", missing.resource);
+        assert!(warning.to_string().starts_with(&expected), "{warning}");
     }
 }
 

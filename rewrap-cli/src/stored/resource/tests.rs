@@ -312,3 +312,42 @@ proptest! {
         prop_assert_eq!(locate(&key), object("secrets", Some(&namespace), &name));
     }
 }
+
+#[test]
+fn what_no_cluster_can_have_is_told_from_what_one_may_have() {
+    let none = |meant: &str| Existence::None {
+        meant: (!meant.is_empty()).then(|| meant.parse().unwrap()),
+    };
+    for (name, existence) in [
+        ("secrets", Existence::BuiltIn),
+        ("secrets.", Existence::BuiltIn),
+        ("*.", Existence::BuiltIn),
+        ("*.*", Existence::BuiltIn),
+        ("*.apps", Existence::BuiltIn),
+        (
+            "customresourcedefinitions.apiextensions.k8s.io",
+            Existence::BuiltIn,
+        ),
+        ("pandas.awesome.bears.com", Existence::Custom),
+        ("*.awesome.bears.com", Existence::Custom),
+        ("serviceipallocations.", Existence::NeverEncrypted),
+        (
+            "tokenreviews.authentication.k8s.io",
+            Existence::NeverEncrypted,
+        ),
+        ("*.metrics.k8s.io", Existence::NeverEncrypted),
+        ("secret", none("secrets")),
+        ("deployments", none("deployments.apps")),
+        ("deployment.apps", none("deployments.apps")),
+        ("networkpolicy", none("networkpolicies.networking.k8s.io")),
+        ("ingress", none("ingresses.networking.k8s.io")),
+        ("secrets.core", none("secrets")),
+        ("pandas", none("")),
+        ("pandas.apps", none("")),
+        ("*.v1", none("")),
+        ("", none("")),
+    ] {
+        let resource: GroupResource = name.parse().unwrap();
+        assert_eq!(resource.existence(), existence, "{name}");
+    }
+}
