@@ -313,6 +313,10 @@ pub struct GetArgs {
 pub enum ConfigCommand {
     /// Accept what kube-apiserver accepts, and warn about what it accepts but you will regret.
     Lint(LintArgs),
+    /// Say what changes from one file to another, and how to get there next to live apiservers.
+    ///
+    /// Exits with 1 if they differ in meaning.
+    Diff(DiffArgs),
     /// The hash that kube-apiserver's metrics show for this file (1.34 and newer).
     Hash {
         /// The EncryptionConfiguration.
@@ -333,6 +337,21 @@ pub struct LintArgs {
     /// What else decides.
     #[command(flatten)]
     pub judge: JudgeArgs,
+}
+
+/// `rewrap config diff`.
+#[derive(Debug, Args)]
+pub struct DiffArgs {
+    /// The EncryptionConfiguration that the apiservers have.
+    pub from: PathBuf,
+    /// The one that they shall have.
+    pub to: PathBuf,
+    /// What else decides.
+    #[command(flatten)]
+    pub judge: JudgeArgs,
+    /// Format on stdout.
+    #[arg(long, short, value_enum, default_value_t)]
+    pub output: Output,
 }
 
 /// As which kube-apiserver a file is judged.

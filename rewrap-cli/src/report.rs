@@ -1,11 +1,15 @@
 //! Results on stdout: tables that fit 100 columns for people, one document for programs.
 
+mod diff;
+
 use comfy_table::{CellAlignment, Table, presets::NOTHING};
 use kms_proto::{
     KeyId,
     inventory::{Inventory, KeyRef, ObjectState, ResourceInventory, RewrapPlan, RewrapReport},
 };
 use serde::Serialize;
+
+pub use diff::diff_table;
 
 use crate::{
     cli::Output,

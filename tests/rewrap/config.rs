@@ -70,6 +70,7 @@ fn a_file_is_accepted_with_warnings_or_refused() {
     )
     .unwrap();
     config("lint", &[&refused], &[]).expect(3);
+    config("diff", &[&good, &refused], &[]).expect(3);
     config("lint", &[&files.path("missing")], &[]).expect(3);
     config("lint", &[&good], &["--feature-gates=KMSv1"]).expect(64);
 }
@@ -147,4 +148,56 @@ fn keys_that_stored_objects_need_are_missed() {
         refused.stderr.contains("rewrap status -o json"),
         "{refused}"
     );
+}
+
+#[test]
+fn files_are_compared_by_what_they_mean() {
+    let files = Files::new();
+    let socket = Path::new("/run/kms.sock");
+    let old = files.write("old", &[AesCbc("old"), Identity]);
+    let new = files.write("new", &[Kms("vault", socket), AesCbc("old")]);
+    let differ = config("diff", &[&old, &new], &[]).expect(1);
+    assert!(
+        differ
+            .stdout
+            .lines()
+            .all(|line| line.chars().count() <= 100),
+        "{differ}"
+    );
+    for said in [
+        "kms-v2 vault, no more aescbc old",
+        "reads no more  identity",
+        "do not put the new file beside apiservers with the old one",
+        "1. the old file with kms-v2 vault for secrets as well",
+    ] {
+        assert!(differ.stdout.contains(said), "{said}: {differ}");
+    }
+    for (path, which) in [(&old, "old"), (&new, "new")] {
+        let hash = config("hash", &[path], &[]).expect(0).stdout;
+        assert!(
+            differ.stdout.contains(&format!("{which} file: {hash}")),
+            "{differ}"
+        );
+    }
+
+    let document = config("diff", &[&old, &new], &["-o", "json"])
+        .expect(1)
+        .json();
+    assert_eq!(document["kind"], "EncryptionConfigDiff");
+    assert_eq!(document["rollsOutDirectly"], false);
+    assert_eq!(document["resources"][0]["writesWith"]["to"]["key"], "vault");
+    let yaml = config("diff", &[&old, &new], &["-o", "yaml"]).expect(1);
+    let yaml: serde_json::Value = serde_saphyr::from_str(&yaml.stdout).unwrap();
+    assert_eq!(yaml, document);
+
+    let same = files.path("same");
+    fs::write(
+        &same,
+        format!("# a comment\n{}", fs::read_to_string(&old).unwrap()),
+    )
+    .unwrap();
+    let equal = config("diff", &[&old, &same], &[]).expect(0);
+    assert!(equal.stdout.contains("the files mean the same"), "{equal}");
+    let equal = config("diff", &[&old, &old], &[]).expect(0);
+    assert!(equal.stdout.contains("the files are the same"), "{equal}");
 }

@@ -1,5 +1,6 @@
 //! `rewrap config`: what needs no etcd.
 
+mod diff;
 mod lint;
 
 use std::path::Path;
@@ -15,6 +16,7 @@ use crate::{
 
 pub(super) fn config(command: ConfigCommand) -> Result<Exit, CommandError> {
     match command {
+        ConfigCommand::Diff(args) => diff::diff(args),
         ConfigCommand::Hash { file } => {
             let bytes = config::read(&file).map_err(SessionError::from)?;
             println!("sha256:{}", hex::encode(Sha256::digest(&*bytes)));

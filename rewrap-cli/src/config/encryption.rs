@@ -2,6 +2,7 @@
 //! (`k8s.io/apiserver/pkg/server/options/encryptionconfig`), with the rule of every resource.
 
 mod decode;
+mod diff;
 mod error;
 mod keys;
 mod kms;
@@ -18,6 +19,7 @@ use sha2::{Digest, Sha256};
 use self::{decode::Report, schema::Schema};
 use crate::stored::{GroupResource, Rule};
 
+pub use diff::{Change, ConfigDiff, KmsDiff, ResourceDiff};
 pub use error::{ConfigError, ConfigErrors, Problem};
 pub use kms::{KmsProvider, KmsVersion, SocketAddress};
 pub use lint::{Regret, StoredUnder, Warning};
