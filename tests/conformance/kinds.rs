@@ -138,6 +138,15 @@ pub(crate) const ZOOS: Kind = Kind::new(
     nothing,
 );
 
+/// An Event about a Secret.
+pub(crate) fn event(namespace: &str, name: &str) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Event", "metadata": {"name": name},
+        "type": "Normal", "reason": "Tested",
+        "involvedObject": {"kind": "Secret", "name": "secret-0", "namespace": namespace},
+    })
+}
+
 /// A namespaced resource whose objects need little more than a name.
 pub(crate) struct Kind {
     /// As an EncryptionConfiguration names it.

@@ -2,4 +2,5 @@
 
 mod keys;
 mod misread;
+mod stores;
 mod wildcards;

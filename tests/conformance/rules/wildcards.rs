@@ -145,7 +145,7 @@ fn create_node(cluster: &Cluster) -> Object {
     Object::new("nodes", "/api/v1/nodes", "first")
 }
 
-/// Through the API of events that does not give them their name in storage.
+/// Creates an Event, through the API that does not call it what storage calls it.
 fn create_event(cluster: &Cluster) -> Object {
     let event = json!({
         "apiVersion": "events.k8s.io/v1", "kind": "Event", "metadata": {"name": "first"},
@@ -155,11 +155,8 @@ fn create_event(cluster: &Cluster) -> Object {
     });
     let events = format!("/apis/events.k8s.io/v1/namespaces/{NAMESPACE}/events");
     cluster.kube().create(&events, &event).unwrap();
-    Object::new(
-        "events",
-        &format!("/api/v1/namespaces/{NAMESPACE}/events"),
-        "first",
-    )
+    let collection = format!("/api/v1/namespaces/{NAMESPACE}/events");
+    Object::new("events", &collection, "first")
 }
 
 /// An object of a resource that can be replaced; one that nobody else writes, where there is one.

@@ -1,12 +1,10 @@
 //! The cluster before the story, and the Events that happen in it.
 
-use serde_json::json;
-
 use super::Story;
 use crate::{
     churn::secret,
     cluster::Cluster,
-    kinds::{config_map, create_namespace, define, panda},
+    kinds::{config_map, create_namespace, define, event, panda},
     ledger::Ledger,
     support::{apiserver::Release, dice::Dice},
 };
@@ -57,11 +55,7 @@ impl Story {
         self.news += 1;
         let kube = self.cluster.kube();
         for number in 0..EVENTS {
-            let object = json!({
-                "apiVersion": "v1", "kind": "Event", "type": "Normal", "reason": "Tested",
-                "metadata": {"name": format!("event-{}-{number}", self.news)},
-                "involvedObject": {"kind": "Secret", "name": "secret-0", "namespace": "story"},
-            });
+            let object = event("story", &format!("event-{}-{number}", self.news));
             kube.create("/api/v1/namespaces/story/events", &object)
                 .unwrap();
         }
