@@ -3,4 +3,5 @@
 mod keys;
 mod misread;
 mod stores;
+mod strangers;
 mod wildcards;
