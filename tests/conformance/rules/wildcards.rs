@@ -170,7 +170,7 @@ fn some_object(cluster: &Cluster, collection: &Collection) -> Option<Object> {
     let ours = objects
         .iter()
         .find(|object| object["metadata"]["namespace"] == NAMESPACE);
-    let metadata = &ours.or(objects.first())?["metadata"];
+    let metadata = &ours.or_else(|| objects.first())?["metadata"];
     let name = metadata["name"].as_str().unwrap();
     let collection = match metadata["namespace"].as_str() {
         Some(namespace) => {
