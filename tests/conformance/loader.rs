@@ -80,10 +80,9 @@ fn agree(version: &'static str) {
     let [on, others @ ..] =
         &mut [Some(true), Some(false), None].map(|gate| Loader::start(version, gate));
     let mut check = Check::default();
-    for file in sweep::files() {
-        for reload in [false, true] {
-            check.file(&file, &Setting { reload }, on);
-        }
+    for (number, file) in sweep::files().iter().enumerate() {
+        let reload = number % 2 == 0;
+        check.file(file, &Setting { reload }, on);
     }
     for _ in 0..random {
         let file = grammar::file(version == "1.28", &mut dice);

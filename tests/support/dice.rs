@@ -39,6 +39,11 @@ impl Dice {
         usize::try_from((z ^ (z >> 31)) % bound as u64).unwrap()
     }
 
+    /// One of the list.
+    pub(crate) fn pick<T: Copy>(&mut self, list: &[T]) -> T {
+        list[self.below(list.len())]
+    }
+
     /// This many bytes.
     pub(crate) fn bytes(&mut self, length: usize) -> Vec<u8> {
         std::iter::repeat_with(|| self.below(256) as u8)

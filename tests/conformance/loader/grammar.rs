@@ -34,13 +34,13 @@ pub(super) fn file(ignores_unknown: bool, dice: &mut Dice) -> Vec<u8> {
 /// One of the list; of the odd ones once in a while.
 fn word<'w>(usual: &[&'w str], odd: &[&'w str], dice: &mut Dice) -> &'w str {
     let list = if dice.below(150) == 0 { odd } else { usual };
-    list[dice.below(list.len())]
+    dice.pick(list)
 }
 
 fn configuration(dice: &mut Dice) -> Tree {
     let (version, kind) = match dice.below(40) {
-        0 => (words::VERSIONS[dice.below(words::VERSIONS.len())], KIND),
-        1 => (VERSION, words::KINDS[dice.below(words::KINDS.len())]),
+        0 => (dice.pick(words::VERSIONS), KIND),
+        1 => (VERSION, dice.pick(words::KINDS)),
         2 => ("v1", "EncryptionConfig"),
         _ => (VERSION, KIND),
     };
@@ -102,8 +102,8 @@ fn provider(dice: &mut Dice) -> Tree {
 fn keys(lengths: &[usize], dice: &mut Dice) -> Tree {
     let keys = (0..1 + dice.below(3)).map(|_| {
         let length = match dice.below(250) {
-            0 => [0, 1, 15, 16, 17, 24, 31, 33, 48][dice.below(9)],
-            _ => lengths[dice.below(lengths.len())],
+            0 => dice.pick(&[0, 1, 15, 16, 17, 24, 31, 33, 48]),
+            _ => dice.pick(lengths),
         };
         Tree::mapping([
             ("name", Tree::text(word(words::KEYS, words::SLIPPERY, dice))),
@@ -144,43 +144,29 @@ fn kms(dice: &mut Dice) -> Tree {
     let mut fields = Vec::new();
     match dice.below(30) {
         0 | 1 => {}
-        2 if dice.below(8) == 0 => fields.push((
-            "apiVersion",
-            Tree::text(words::KMS_VERSIONS[dice.below(words::KMS_VERSIONS.len())]),
-        )),
+        2 if dice.below(8) == 0 => {
+            fields.push(("apiVersion", Tree::text(dice.pick(words::KMS_VERSIONS))))
+        }
         _ => fields.push(("apiVersion", Tree::text("v2"))),
     }
     fields.push((
         "name",
         Tree::text(word(words::PROVIDERS, words::SLIPPERY, dice)),
     ));
-    fields.push((
-        "endpoint",
-        match dice.below(60) {
-            0 => Tree::text(words::ODD_ENDPOINTS[dice.below(words::ODD_ENDPOINTS.len())]),
-            _ => Tree::text(words::ENDPOINTS[dice.below(words::ENDPOINTS.len())]),
-        },
-    ));
-    match dice.below(60) {
-        0..20 => {}
-        20 => fields.push((
-            "timeout",
-            Tree::text(words::ODD_DURATIONS[dice.below(words::ODD_DURATIONS.len())]),
-        )),
-        21 => fields.push((
-            "timeout",
-            Tree::raw(words::NUMBERS[dice.below(words::NUMBERS.len())]),
-        )),
-        _ => fields.push((
-            "timeout",
-            Tree::text(words::DURATIONS[dice.below(words::DURATIONS.len())]),
-        )),
-    }
+    let endpoints = match dice.below(60) {
+        0 => words::ODD_ENDPOINTS,
+        _ => words::ENDPOINTS,
+    };
+    fields.push(("endpoint", Tree::text(dice.pick(endpoints))));
+    let timeout = match dice.below(60) {
+        0..20 => None,
+        20 => Some(Tree::text(dice.pick(words::ODD_DURATIONS))),
+        21 => Some(Tree::raw(dice.pick(words::NUMBERS))),
+        _ => Some(Tree::text(dice.pick(words::DURATIONS))),
+    };
+    fields.extend(timeout.map(|timeout| ("timeout", timeout)));
     if dice.below(60) == 0 {
-        fields.push((
-            "cachesize",
-            Tree::raw(words::NUMBERS[dice.below(words::NUMBERS.len())]),
-        ));
+        fields.push(("cachesize", Tree::raw(dice.pick(words::NUMBERS))));
     }
     Tree::mapping(fields)
 }

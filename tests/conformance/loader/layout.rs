@@ -13,7 +13,7 @@ pub(super) fn write(tree: &Tree, lively: bool, dice: &mut Dice) -> Vec<u8> {
         json,
         lively,
         nodes: tree.len(),
-        indent: [1, 2, 2, 2, 4, 7][dice.below(6)],
+        indent: dice.pick(&[1, 2, 2, 2, 4, 7]),
         anchors: 0,
         dice,
     };
@@ -65,24 +65,20 @@ fn surround(out: &mut String, dice: &mut Dice) {
         0 => before("---\n"),
         1 => before("--- "),
         2 => before("# a comment\n"),
-        3 => before(
-            [
-                "%YAML 1.1\n---\n",
-                "%YAML 1.2\n---\n",
-                "%YAML 1.0\n---\n",
-                "%TAG ! tag:x,2026:\n---\n",
-                "%X y\n---\n",
-                "%YAML 1.1\n",
-                "%YAML 1.1\n%YAML 1.1\n---\n",
-                "%TAG !e! tag:yaml.org,2002:\n---\n",
-                "%YAML 1.1 # c\n---\n",
-            ][dice.below(9)],
-        ),
-        4 => before(
-            [
-                "\n", " ", "  \n", "\t", "\t\n", "\u{a0}", "\u{85}", "\u{b}", "\u{3000}",
-            ][dice.below(9)],
-        ),
+        3 => before(dice.pick(&[
+            "%YAML 1.1\n---\n",
+            "%YAML 1.2\n---\n",
+            "%YAML 1.0\n---\n",
+            "%TAG ! tag:x,2026:\n---\n",
+            "%X y\n---\n",
+            "%YAML 1.1\n",
+            "%YAML 1.1\n%YAML 1.1\n---\n",
+            "%TAG !e! tag:yaml.org,2002:\n---\n",
+            "%YAML 1.1 # c\n---\n",
+        ])),
+        4 => before(dice.pick(&[
+            "\n", " ", "  \n", "\t", "\t\n", "\u{a0}", "\u{85}", "\u{b}", "\u{3000}",
+        ])),
         5 => before("...\n"),
         _ => {}
     }
@@ -92,30 +88,28 @@ fn surround(out: &mut String, dice: &mut Dice) {
     match dice.below(8) {
         0 => out.push_str("---\nother: document\n"),
         1 => out.push_str("...\n"),
-        2 => out.push_str(
-            [
-                "...\n---\n{",
-                "---\n[",
-                "}",
-                "]",
-                "x",
-                "x: y\n",
-                "  # c",
-                "--- # c\n...\n",
-                "... x\n",
-                "%YAML 1.1\n",
-                "\t",
-                "\t\n",
-                "\u{0}",
-                " {}",
-                "{}",
-                ",",
-                "---",
-                "\n\n\n",
-                "-",
-                "- a\n",
-            ][dice.below(20)],
-        ),
+        2 => out.push_str(dice.pick(&[
+            "...\n---\n{",
+            "---\n[",
+            "}",
+            "]",
+            "x",
+            "x: y\n",
+            "  # c",
+            "--- # c\n...\n",
+            "... x\n",
+            "%YAML 1.1\n",
+            "\t",
+            "\t\n",
+            "\u{0}",
+            " {}",
+            "{}",
+            ",",
+            "---",
+            "\n\n\n",
+            "-",
+            "- a\n",
+        ])),
         _ => {}
     }
 }
@@ -254,7 +248,7 @@ impl Writer<'_> {
 
     fn gap(&mut self) {
         let gap = match self.one_in(20) {
-            true => ["  ", "\t", " \t", "\t "][self.dice.below(4)],
+            true => self.dice.pick(&["  ", "\t", " \t", "\t "]),
             false => " ",
         };
         self.out.push_str(gap);
@@ -264,9 +258,14 @@ impl Writer<'_> {
         self.comment();
         self.out.push('\n');
         if self.one_in(40) {
-            self.out.push_str(
-                ["\n", "  \n", "# c\n", "    # c\n", "\t\n", "\t# c\n"][self.dice.below(6)],
-            );
+            self.out.push_str(self.dice.pick(&[
+                "\n",
+                "  \n",
+                "# c\n",
+                "    # c\n",
+                "\t\n",
+                "\t# c\n",
+            ]));
         }
         let off = match self.one_in(150) {
             true => 1,
@@ -278,7 +277,7 @@ impl Writer<'_> {
     fn comment(&mut self) {
         if !self.json && self.one_in(40) {
             self.out
-                .push_str([" # a: comment", " #", "\t# c", " # é"][self.dice.below(4)]);
+                .push_str(self.dice.pick(&[" # a: comment", " #", "\t# c", " # é"]));
         }
     }
 

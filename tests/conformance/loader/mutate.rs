@@ -3,10 +3,6 @@
 use super::{tree::Tree, words};
 use crate::support::dice::Dice;
 
-fn pick<'w>(list: &[&'w str], dice: &mut Dice) -> &'w str {
-    list[dice.below(list.len())]
-}
-
 /// Changes a node, key or value, or what a collection holds.
 pub(super) fn tree(root: &mut Tree, dice: &mut Dice) {
     let number = dice.below(root.len());
@@ -17,11 +13,11 @@ pub(super) fn tree(root: &mut Tree, dice: &mut Dice) {
     let taken = std::mem::replace(node, Tree::raw("~"));
     *node = match dice.below(9) {
         // Null in each place.
-        0 => Tree::raw(["~", "null", ""][dice.below(3)]),
-        1 => Tree::raw(pick(words::RAW, dice)),
-        2 => Tree::text(pick(words::SLIPPERY, dice)),
-        3 => Tree::raw(pick(words::SLIPPERY, dice)),
-        4 => Tree::text(pick(words::FIELDS, dice)),
+        0 => Tree::raw(dice.pick(&["~", "null", ""])),
+        1 => Tree::raw(dice.pick(words::RAW)),
+        2 => Tree::text(dice.pick(words::SLIPPERY)),
+        3 => Tree::raw(dice.pick(words::SLIPPERY)),
+        4 => Tree::text(dice.pick(words::FIELDS)),
         5 => copied.unwrap_or(taken),
         6 => Tree::Sequence(vec![taken]),
         _ => collection(taken, copied, dice),
@@ -49,8 +45,8 @@ fn collection(node: Tree, copied: Option<Tree>, dice: &mut Dice) -> Tree {
                 // A duplicate, of the same value or of another.
                 1 => entries.push((key, value)),
                 2 => entries.insert(at, (key, copied.unwrap_or(value))),
-                3 => entries.push((Tree::text(pick(words::FIELDS, dice)), value)),
-                4 => entries[at].0 = Tree::text(pick(words::FIELDS, dice)),
+                3 => entries.push((Tree::text(dice.pick(words::FIELDS)), value)),
+                4 => entries[at].0 = Tree::text(dice.pick(words::FIELDS)),
                 _ => {
                     entries.remove(at);
                     let merged = Tree::Mapping(vec![(key, value)]);
@@ -81,9 +77,9 @@ pub(super) fn insert(root: &mut Tree, (name, value): (&str, Tree), dice: &mut Di
 /// A value of any form and depth.
 pub(super) fn wild(depth: usize, dice: &mut Dice) -> Tree {
     match dice.below(if depth == 0 { 4 } else { 8 }) {
-        0 | 1 => Tree::raw(pick(words::RAW, dice)),
-        2 => Tree::raw(pick(words::SLIPPERY, dice)),
-        3 => Tree::text(pick(words::SLIPPERY, dice)),
+        0 | 1 => Tree::raw(dice.pick(words::RAW)),
+        2 => Tree::raw(dice.pick(words::SLIPPERY)),
+        3 => Tree::text(dice.pick(words::SLIPPERY)),
         4 | 5 => Tree::Sequence((0..dice.below(4)).map(|_| wild(depth - 1, dice)).collect()),
         _ => Tree::Mapping(
             (0..dice.below(4))
@@ -98,8 +94,11 @@ pub(super) fn soup(dice: &mut Dice) -> String {
     let list = [words::TOKENS, words::RAW, words::SLIPPERY];
     (0..1 + dice.below(10))
         .map(|_| match dice.below(12) {
-            0 => pick(list[dice.below(3)], dice),
-            _ => pick(words::TOKENS, dice),
+            0 => {
+                let list = dice.pick(&list);
+                dice.pick(list)
+            }
+            _ => dice.pick(words::TOKENS),
         })
         .collect()
 }
@@ -110,7 +109,7 @@ pub(super) fn bytes(file: &mut Vec<u8>, dice: &mut Dice) {
     let end = (at + 1 + dice.below(4)).min(file.len());
     match dice.below(8) {
         0 => drop(file.drain(at..end)),
-        1 => drop(file.splice(at..end, pick(words::TOKENS, dice).bytes())),
+        1 => drop(file.splice(at..end, dice.pick(words::TOKENS).bytes())),
         2 => file.truncate(at),
         3 => file.insert(at, dice.below(256) as u8),
         4 => {
@@ -118,6 +117,6 @@ pub(super) fn bytes(file: &mut Vec<u8>, dice: &mut Dice) {
             let to = dice.below(file.len() + 1);
             file.splice(to..to, run);
         }
-        _ => drop(file.splice(at..at, pick(words::TOKENS, dice).bytes())),
+        _ => drop(file.splice(at..at, dice.pick(words::TOKENS).bytes())),
     }
 }

@@ -64,7 +64,7 @@ impl Writer<'_> {
     fn literal(&mut self, text: &str, indent: usize) {
         let deeper = " ".repeat(indent + self.indent);
         self.out
-            .push_str(["|", "|-", "|+", ">", ">-", "| # c"][self.dice.below(6)]);
+            .push_str(self.dice.pick(&["|", "|-", "|+", ">", ">-", "| # c"]));
         for line in text.split('\n') {
             self.out += &format!("\n{deeper}{line}");
         }
