@@ -2,9 +2,8 @@
 //! of which only the first document counts, converted to JSON.
 //!
 //! The rules are those of `sigs.k8s.io/yaml` (go-yaml v2) and of
-//! `k8s.io/apimachinery/pkg/runtime/serializer/json`, which are the same in every release. Stricter in
-//! three points that no sensible file meets, see
-//! [`SyntaxError::is_stricter`].
+//! `k8s.io/apimachinery/pkg/runtime/serializer/json`, which are the same in every release. Three points
+//! that no sensible file meets are judged more strictly: see [`SyntaxError::is_stricter`].
 
 mod compose;
 mod expand;
