@@ -1,4 +1,5 @@
-//! The store: etcd, over its gRPC API. The only place that speaks it.
+//! The store: etcd, over its gRPC API, or kine, which speaks a part of it. The only place that
+//! speaks to them.
 //!
 //! * Calls go to the endpoint that answered last and fail over to the others. What only reads is
 //!   asked again; a transaction whose answer was lost is never sent again before the key was read.
@@ -11,6 +12,7 @@ mod call;
 mod config;
 mod connect;
 mod error;
+mod kine;
 mod lock;
 mod put;
 mod range;
@@ -26,15 +28,27 @@ pub use error::{Ask, Causes, Key, StoreError};
 pub use lock::Lock;
 pub use put::Put;
 pub use range::{Page, RangeOptions, Record, prefix_end};
-pub use status::EndpointStatus;
+pub use status::{EndpointStatus, concerns};
 
 /// An open store. Cheap to clone: all clones share the connections and the token.
 #[derive(Clone)]
-pub struct Store(Arc<Caller>);
+pub struct Store {
+    caller: Arc<Caller>,
+    kind: Kind,
+}
+
+/// What answers at the endpoints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// etcd.
+    Etcd,
+    /// kine: etcd's API before an SQL database, as far as kube-apiserver needs it.
+    Kine,
+}
 
 impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names = self.0.members.iter().map(|member| &member.name);
+        let names = self.caller.members.iter().map(|member| &member.name);
         f.debug_list().entries(names).finish()
     }
 }
@@ -53,31 +67,39 @@ impl Store {
             .login
             .map(|login| Auth::new(login.user, &login.password))
             .transpose()?;
-        let store = Self(Arc::new(Caller {
+        let caller = Arc::new(Caller {
             members,
             auth,
             request_timeout: config.request_timeout,
             max_reply: config.max_reply,
             preferred: 0.into(),
-        }));
-        store.check_endpoints().await?;
-        Ok(store)
+        });
+        let kind = caller.check_endpoints().await?;
+        Ok(Self { caller, kind })
     }
 
-    /// Reads one page of a range, linearizably.
+    /// What answers.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Reads one page of a range, linearizably. kine reads directories and single keys only.
     ///
     /// # Errors
     /// [`StoreError::Compacted`] where `revision` is gone, [`StoreError::ReplyTooLarge`] where the
     /// page must be smaller, and what any call can meet.
     pub async fn range(&self, options: RangeOptions) -> Result<Page, StoreError> {
-        let ask = Ask::Read {
-            key: options.key.as_slice().into(),
-            end: options.range_end.as_slice().into(),
-            revision: options.revision,
-        };
-        let max_reply = self.0.max_reply;
+        match self.kind {
+            Kind::Etcd => self.ask_range(options).await,
+            Kind::Kine => self.kine_range(options).await,
+        }
+    }
+
+    async fn ask_range(&self, options: RangeOptions) -> Result<Page, StoreError> {
+        let ask = options.ask();
+        let max_reply = self.caller.max_reply;
         let response = self
-            .0
+            .caller
             .read(
                 &ask,
                 RangeRequest::from(options),

@@ -1,9 +1,11 @@
 //! One object: judge, seal, compare and swap, and judge again if somebody else was first.
 
+use prost::bytes::Bytes;
+
 use super::{Rewrap, RunError, TRIES};
 use crate::{
     area::{Area, OddKey},
-    store::{Put, Record, StoreError},
+    store::{Kind, Put, Record, Store, StoreError},
     stored::{
         NotAnObject, OpenError, Opened, Plaintext, ProviderKind, Rule, SealError, State, WriteDek,
         object::{self, Identity},
@@ -95,15 +97,24 @@ impl Rewrap<'_> {
                     });
                 }
             };
+            let value = Bytes::from(value);
             let put = store
-                .compare_and_put(&record.key, record.mod_revision, value.into(), record.lease)
+                .compare_and_put(
+                    &record.key,
+                    record.mod_revision,
+                    value.clone(),
+                    record.lease,
+                )
                 .await;
             let lost = match put {
-                Ok(Put::Done { .. }) => return Ok(Fate::Rewrapped { conflicts }),
+                Ok(Put::Done { revision }) => {
+                    self.push_out(store, &record, revision, value).await?;
+                    return Ok(Fate::Rewrapped { conflicts });
+                }
                 Ok(Put::Lost(lost)) => lost,
                 // The lease ended between reading and writing, and the object with it.
                 Err(StoreError::LeaseNotFound { .. }) => store.get(&record.key).await?,
-                Err(error @ StoreError::TooLarge { .. }) => {
+                Err(error @ (StoreError::TooLarge { .. } | StoreError::OtherKey { .. })) => {
                     return Ok(Fate::Failed {
                         key: record.key.into(),
                         error: ObjectError::Store(error),
@@ -127,6 +138,24 @@ impl Rewrap<'_> {
                 }
             }
         }
+    }
+
+    /// kine keeps the value before the newest one beside it until the key is written once more: a
+    /// second write pushes the old value out. If somebody else is first, theirs does.
+    pub(super) async fn push_out(
+        &self,
+        store: &Store,
+        record: &Record,
+        revision: i64,
+        value: Bytes,
+    ) -> Result<(), RunError> {
+        if store.kind() == Kind::Kine {
+            self.options.pace.turn().await;
+            store
+                .compare_and_put(&record.key, revision, value, record.lease)
+                .await?;
+        }
+        Ok(())
     }
 
     /// Whether to rewrite an object under KMS v1 whatever KEK it is under: once, so not what was
@@ -228,7 +257,7 @@ pub enum ObjectError {
          that is"
     )]
     Unknowable,
-    /// etcd refuses this one value.
+    /// The store refuses this one object.
     #[error(transparent)]
     Store(StoreError),
 }

@@ -18,6 +18,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 pub(super) struct Member {
     /// As it stands in messages.
     pub(super) name: String,
+    pub(super) tls: bool,
     pub(super) channel: Channel,
 }
 
@@ -162,8 +163,13 @@ pub(super) fn fault(status: &Status, ask: &Ask, max_reply: usize) -> Fault {
         (Code::Unavailable | Code::FailedPrecondition, _) if says("not supported for learner") => {
             return Fault::NotDone(status.message().to_owned());
         }
-        (Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled, _) => {
+        // kine answers without a code where its database failed.
+        (Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::Unknown, _) => {
             return Fault::InDoubt(status.message().to_owned());
+        }
+        // kine may give out a revision and know it a moment later.
+        (Code::OutOfRange, Ask::Read { .. }) if says("is a future revision") => {
+            return Fault::NotDone(status.message().to_owned());
         }
         (Code::ResourceExhausted, _) if says("too many requests") => {
             return Fault::NotDone(status.message().to_owned());

@@ -6,7 +6,8 @@ use zeroize::Zeroizing;
 #[derive(Debug)]
 pub struct StoreConfig {
     /// `https://HOST:PORT` or `http://HOST:PORT`, all of one cluster. Without a scheme it is https
-    /// where TLS files are given, else http.
+    /// where TLS files are given, else http. `unix:///PATH` is a socket, `unixs:///PATH` one with
+    /// TLS.
     pub endpoints: Vec<String>,
     /// Files for TLS.
     pub tls: TlsFiles,

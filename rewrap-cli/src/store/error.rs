@@ -5,7 +5,9 @@ use std::{fmt, io, path::PathBuf};
 #[non_exhaustive]
 pub enum StoreError {
     /// An endpoint is no address of etcd.
-    #[error("the etcd endpoint {endpoint:?} {reason}; write it as https://HOST:PORT")]
+    #[error(
+        "the etcd endpoint {endpoint:?} {reason}; write it as https://HOST:PORT or unix:///PATH"
+    )]
     Endpoint {
         /// As it was given.
         endpoint: String,
@@ -30,9 +32,14 @@ pub enum StoreError {
     HalfIdentity,
     /// TLS files beside an endpoint in plain text: they would silently not be used.
     #[error(
-        "TLS files are given, but the etcd endpoint {0} is plain http; write it as https:// or leave the files out"
+        "TLS files are given, but the etcd endpoint {0} is without TLS; write it as https:// or unixs://, or leave the files out"
     )]
     TlsOverHttp(String),
+    /// A user beside a store that has none.
+    #[error(
+        "a user is given, but what answers is kine, which knows no users; leave --user and --password-file out"
+    )]
+    NoUsers,
     /// The password is no text, so etcd cannot have it.
     #[error("the password of the etcd user is not UTF-8; check the password file")]
     Password,
@@ -101,6 +108,46 @@ pub enum StoreError {
         /// The lease.
         lease: i64,
     },
+    /// One key was asked for and another came, as from a kine that compares with SQL's `LIKE`.
+    #[error(
+        "{got} came when {asked} was asked for: this kine reads _ as any character and takes no notice of case, so nobody can write that object; a newer kine can"
+    )]
+    OtherKey {
+        /// The key that was asked for.
+        asked: Key,
+        /// The key that came.
+        got: Key,
+    },
+    /// Keys that are not in order, or that were not asked for: reading on would pass some over.
+    #[error(
+        "the answer to a request {ask} is not in the order of bytes, or holds other keys; is the database behind kine set to compare names byte by byte?"
+    )]
+    Disorder {
+        /// What was asked for.
+        ask: Ask,
+    },
+    /// A walk delivered another number of keys than the store counts at the same revision.
+    #[error(
+        "reading {prefix} at revision {revision} gave {read} keys, but the store counts {counted}; do not trust what was read, and see whether the database is sound"
+    )]
+    Miscounted {
+        /// What all keys begin with.
+        prefix: Key,
+        /// The revision.
+        revision: i64,
+        /// How many were delivered.
+        read: i64,
+        /// How many there are.
+        counted: i64,
+    },
+    /// The store did not write although nobody else had, as kine answers where its database fails.
+    #[error(
+        "{key} was not written, although nobody else has written it; see the log of kine, and whether the disk of its database is full"
+    )]
+    NotWritten {
+        /// The key.
+        key: Key,
+    },
     /// The server does not know the method (kine serves a part of etcd's API).
     #[error("this server does not support {ask}; it may be no etcd")]
     Unsupported {
@@ -149,6 +196,7 @@ impl StoreError {
             | Self::TlsFiles(_)
             | Self::HalfIdentity
             | Self::TlsOverHttp(_)
+            | Self::NoUsers
             | Self::Password
             | Self::DifferentClusters(_) => 3,
             Self::Unreachable(_)
@@ -162,6 +210,10 @@ impl StoreError {
             | Self::TooLarge { .. }
             | Self::ReplyTooLarge { .. }
             | Self::LeaseNotFound { .. }
+            | Self::OtherKey { .. }
+            | Self::Disorder { .. }
+            | Self::Miscounted { .. }
+            | Self::NotWritten { .. }
             | Self::Unsupported { .. }
             | Self::Refused { .. }
             | Self::Incomplete { .. } => 2,
@@ -214,6 +266,12 @@ impl fmt::Display for Ask {
 /// A key of etcd, shown as text with escapes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Key(Vec<u8>);
+
+impl Key {
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
 
 impl From<&[u8]> for Key {
     fn from(key: &[u8]) -> Self {

@@ -1,5 +1,6 @@
 use std::{fmt, time::Duration};
 
+use prost::bytes::Bytes;
 use tokio::{
     sync::watch,
     task::JoinHandle,
@@ -8,19 +9,23 @@ use tokio::{
 use tonic::{Request, Response};
 
 use super::{
-    Ask, Put, Store, StoreError,
+    Ask, Kind, Put, Store, StoreError,
     wire::etcdserverpb::{
         LeaseGrantRequest, LeaseKeepAliveRequest, LeaseRevokeRequest, lease_client::LeaseClient,
     },
 };
 
-/// The lock that keeps two runs apart: a key under a lease, kept alive while this lives.
+/// How often a key that keeps changing is looked at before it is left to its end.
+const TRIES: u32 = 3;
+
+/// The lock that keeps two runs apart: a key that ends by itself unless it is kept, as it is while
+/// this lives.
 ///
 /// [`Lock::release`] gives it back at once. Dropping it does so too where a runtime still runs;
-/// else, and after a kill, it ends with its lease.
+/// else, and after a kill, it ends by itself.
 pub struct Lock {
     store: Store,
-    lease: i64,
+    hold: Hold,
     keeper: JoinHandle<()>,
     lost: watch::Receiver<bool>,
     released: bool,
@@ -29,9 +34,26 @@ pub struct Lock {
 impl fmt::Debug for Lock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Lock")
-            .field("lease", &self.lease)
+            .field("hold", &self.hold)
             .finish_non_exhaustive()
     }
+}
+
+/// What makes the key of a lock end by itself.
+#[derive(Debug, Clone)]
+enum Hold {
+    /// On etcd: a lease, which is kept alive.
+    Lease(i64),
+    /// On kine: so many seconds after its newest write; it is kept by being written again.
+    Writes {
+        key: Vec<u8>,
+        owner: Bytes,
+        seconds: i64,
+        /// The revision that created it: whoever takes the lock later creates another.
+        created: i64,
+        /// The revision of its newest write.
+        revision: i64,
+    },
 }
 
 impl Store {
@@ -44,33 +66,44 @@ impl Store {
     /// write there, and what any call can meet.
     pub async fn lock(&self, key: &[u8], owner: &str, ttl: Duration) -> Result<Lock, StoreError> {
         let sent = Instant::now();
-        let lease = self.grant(ttl).await?;
-        let taken = self
-            .compare_and_put(key, 0, owner.to_owned().into(), lease)
-            .await;
-        let holder = match taken {
-            Ok(Put::Done { .. }) => {
+        let owner = Bytes::from(owner.to_owned());
+        let seconds = i64::try_from(ttl.as_secs()).unwrap_or(i64::MAX);
+        let lease = match self.kind {
+            Kind::Etcd => self.grant(seconds).await?,
+            Kind::Kine => seconds,
+        };
+        let holder = match self.compare_and_put(key, 0, owner.clone(), lease).await {
+            Ok(Put::Done { revision }) => {
+                let hold = match self.kind {
+                    Kind::Etcd => Hold::Lease(lease),
+                    Kind::Kine => Hold::Writes {
+                        key: key.into(),
+                        owner,
+                        seconds,
+                        created: revision,
+                        revision,
+                    },
+                };
                 let (report, lost) = watch::channel(false);
-                let keeper = tokio::spawn(keep_alive(self.clone(), lease, ttl, sent, report));
+                let keeper = keep_alive(self.clone(), hold.clone(), ttl, sent, report);
                 return Ok(Lock {
                     store: self.clone(),
-                    lease,
-                    keeper,
+                    hold,
+                    keeper: tokio::spawn(keeper),
                     lost,
                     released: false,
                 });
             }
-            Ok(Put::Lost(holder)) => holder,
-            Err(error) => {
-                // The lease ends by itself if this fails too.
-                let _ = self.revoke(lease).await;
-                return Err(error);
-            }
+            Ok(Put::Lost(holder)) => Ok(holder),
+            Err(error) => Err(error),
         };
-        let _ = self.revoke(lease).await;
+        if self.kind == Kind::Etcd {
+            // The lease ends by itself if this fails too.
+            let _ = self.revoke(lease).await;
+        }
         Err(StoreError::Locked {
             key: key.into(),
-            holder: holder.map_or_else(
+            holder: holder?.map_or_else(
                 || "it was released this instant".to_owned(),
                 |record| record.value.escape_ascii().to_string(),
             ),
@@ -78,14 +111,14 @@ impl Store {
         })
     }
 
-    async fn grant(&self, ttl: Duration) -> Result<i64, StoreError> {
+    async fn grant(&self, seconds: i64) -> Result<i64, StoreError> {
         let request = LeaseGrantRequest {
-            ttl: i64::try_from(ttl.as_secs()).unwrap_or(i64::MAX),
+            ttl: seconds,
             id: 0,
         };
         // Sent twice at worst: a lease that nobody uses ends by itself.
         let granted = self
-            .0
+            .caller
             .read(&Ask::Lease, request, |channel, request| async move {
                 LeaseClient::new(channel).lease_grant(request).await
             })
@@ -93,23 +126,32 @@ impl Store {
         Ok(granted.id)
     }
 
-    async fn revoke(&self, id: i64) -> Result<(), StoreError> {
-        self.0
-            .read(
-                &Ask::Lease,
-                LeaseRevokeRequest { id },
-                |channel, request| async move {
-                    LeaseClient::new(channel).lease_revoke(request).await
-                },
-            )
-            .await?;
-        Ok(())
+    /// Whether the lock is still ours, with its whole life before it.
+    async fn keep(&self, hold: &mut Hold) -> Result<bool, StoreError> {
+        match hold {
+            Hold::Lease(id) => Ok(self.keep_lease(*id).await? > 0),
+            Hold::Writes {
+                key,
+                owner,
+                seconds,
+                revision,
+                ..
+            } => {
+                let put = self
+                    .compare_and_put(key, *revision, owner.clone(), *seconds)
+                    .await?;
+                if let Put::Done { revision: written } = put {
+                    *revision = written;
+                }
+                Ok(matches!(put, Put::Done { .. }))
+            }
+        }
     }
 
     /// The seconds left; 0 where the lease has ended.
-    async fn keep(&self, id: i64) -> Result<i64, StoreError> {
+    async fn keep_lease(&self, id: i64) -> Result<i64, StoreError> {
         let kept = self
-            .0
+            .caller
             .read(
                 &Ask::Lease,
                 LeaseKeepAliveRequest { id },
@@ -125,11 +167,45 @@ impl Store {
             .await?;
         Ok(kept.ttl)
     }
+
+    /// Ends the lock now.
+    async fn let_go(&self, hold: &Hold) -> Result<(), StoreError> {
+        match hold {
+            Hold::Lease(id) => self.revoke(*id).await,
+            Hold::Writes { key, created, .. } => {
+                // A write that was under way to keep it may come between.
+                for _ in 0..TRIES {
+                    let ours = self.get(key).await?;
+                    let Some(ours) = ours.filter(|record| record.create_revision == *created)
+                    else {
+                        break;
+                    };
+                    if self.compare_and_delete(key, ours.mod_revision).await? {
+                        break;
+                    }
+                }
+                Ok(())
+            }
+        }
+    }
+
+    async fn revoke(&self, id: i64) -> Result<(), StoreError> {
+        self.caller
+            .read(
+                &Ask::Lease,
+                LeaseRevokeRequest { id },
+                |channel, request| async move {
+                    LeaseClient::new(channel).lease_revoke(request).await
+                },
+            )
+            .await?;
+        Ok(())
+    }
 }
 
 impl Lock {
-    /// Resolves when the lock is no longer ours, because its lease could not be kept: whoever works
-    /// under it must stop.
+    /// Resolves when the lock is no longer ours, because it could not be kept: whoever works under
+    /// it must stop.
     pub async fn lost(&self) {
         let mut lost = self.lost.clone();
         // An error means that the keeper ended without a word: it was stopped.
@@ -139,11 +215,11 @@ impl Lock {
     /// Gives the lock back.
     ///
     /// # Errors
-    /// What any call can meet; the lock then ends with its lease.
+    /// What any call can meet; the lock then ends by itself.
     pub async fn release(mut self) -> Result<(), StoreError> {
         self.released = true;
         self.keeper.abort();
-        self.store.revoke(self.lease).await
+        self.store.let_go(&self.hold).await
     }
 }
 
@@ -154,29 +230,29 @@ impl Drop for Lock {
             return;
         }
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            let (store, lease) = (self.store.clone(), self.lease);
+            let (store, hold) = (self.store.clone(), self.hold.clone());
             runtime.spawn(async move {
-                let _ = store.revoke(lease).await;
+                let _ = store.let_go(&hold).await;
             });
         }
     }
 }
 
-/// Renews the lease three times in its life, until it has ended or could not be renewed for a whole
-/// life. `renewed` is when the last request that renewed it was sent.
+/// Keeps the lock three times in its life, until it has ended or could not be kept for a whole
+/// life. `kept` is when the last request that kept it was sent.
 async fn keep_alive(
     store: Store,
-    lease: i64,
+    mut hold: Hold,
     ttl: Duration,
-    mut renewed: Instant,
+    mut kept: Instant,
     report: watch::Sender<bool>,
 ) {
     loop {
         tokio::time::sleep(ttl / 3).await;
         let sent = Instant::now();
-        match timeout_at(renewed + ttl, store.keep(lease)).await {
-            Ok(Ok(left)) if left > 0 => renewed = sent,
-            Ok(Err(_)) if renewed.elapsed() < ttl => {}
+        match timeout_at(kept + ttl, store.keep(&mut hold)).await {
+            Ok(Ok(true)) => kept = sent,
+            Ok(Err(_)) if kept.elapsed() < ttl => {}
             _ => break,
         }
     }

@@ -5,7 +5,7 @@ use super::{
     call::Fault,
     revision,
     wire::etcdserverpb::{
-        Compare, PutRequest, RangeRequest, RequestOp, TxnRequest, TxnResponse,
+        Compare, DeleteRangeRequest, PutRequest, RangeRequest, RequestOp, TxnRequest, TxnResponse,
         compare::{CompareResult, CompareTarget, TargetUnion},
         kv_client::KvClient,
         request_op::Request as Op,
@@ -37,8 +37,9 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::NoSpace`], [`StoreError::TooLarge`], [`StoreError::LeaseNotFound`],
-    /// [`StoreError::Denied`]: nothing was written. [`StoreError::Unreachable`]: it may have been, if
-    /// connections were cut after the request was sent; reading the key tells.
+    /// [`StoreError::NotWritten`], [`StoreError::Denied`]: nothing was written.
+    /// [`StoreError::Unreachable`]: it may have been, if connections were cut after the request was
+    /// sent; reading the key tells.
     pub async fn compare_and_put(
         &self,
         key: &[u8],
@@ -51,13 +52,18 @@ impl Store {
             size: value.len(),
             lease,
         };
-        let request = transaction(key, mod_revision, value.clone(), lease);
+        let put = Op::RequestPut(PutRequest {
+            key: Bytes::copy_from_slice(key),
+            value: value.clone(),
+            lease,
+        });
+        let request = transaction(key, mod_revision, put);
         let mut causes = Causes::default();
-        let mut in_doubt = false;
-        for attempt in self.0.attempts() {
-            let member = self.0.start(attempt).await;
+        let (mut in_doubt, mut refused) = (false, false);
+        for attempt in self.caller.attempts() {
+            let member = self.caller.start(attempt).await;
             let outcome = self
-                .0
+                .caller
                 .once(
                     member,
                     &ask,
@@ -70,7 +76,15 @@ impl Store {
                     let revision = revision(response.header.as_ref(), &ask)?;
                     return Ok(Put::Done { revision });
                 }
-                Ok(response) => current(response, &ask)?,
+                Ok(response) => {
+                    let found = current(response, key, &ask)?;
+                    if mod_revision > 0 && is_at(&found, mod_revision) {
+                        // The compare holds and yet failed: kine's answer where its database did.
+                        refused = true;
+                        continue;
+                    }
+                    found
+                }
                 Err(Fault::Answered(error)) => return Err(error),
                 Err(Fault::NotDone(cause)) => {
                     causes.add(&member.name, cause);
@@ -80,7 +94,7 @@ impl Store {
                     causes.add(&member.name, cause);
                     in_doubt = true;
                     let found = self.get(key).await?;
-                    if found.as_ref().map_or(0, |r| r.mod_revision) == mod_revision {
+                    if is_at(&found, mod_revision) {
                         continue;
                     }
                     found
@@ -93,11 +107,47 @@ impl Store {
                 found => Put::Lost(found),
             });
         }
-        Err(causes.into_error())
+        Err(if refused {
+            StoreError::NotWritten { key: key.into() }
+        } else {
+            causes.into_error()
+        })
+    }
+
+    /// Deletes a key if it still has `mod_revision`; says whether it did or cannot tell. For the
+    /// lock only: objects are never deleted.
+    pub(super) async fn compare_and_delete(
+        &self,
+        key: &[u8],
+        mod_revision: i64,
+    ) -> Result<bool, StoreError> {
+        let ask = Ask::Write {
+            key: key.into(),
+            size: 0,
+            lease: 0,
+        };
+        let delete = Op::RequestDeleteRange(DeleteRangeRequest {
+            key: Bytes::copy_from_slice(key),
+        });
+        // Sent twice at worst: what was deleted is at that revision no more.
+        let response = self
+            .caller
+            .read(
+                &ask,
+                transaction(key, mod_revision, delete),
+                |channel, request| async move { KvClient::new(channel).txn(request).await },
+            )
+            .await?;
+        Ok(response.succeeded)
     }
 }
 
-fn transaction(key: &[u8], mod_revision: i64, value: Bytes, lease: i64) -> TxnRequest {
+fn is_at(found: &Option<Record>, mod_revision: i64) -> bool {
+    found.as_ref().map_or(0, |record| record.mod_revision) == mod_revision
+}
+
+/// If the key has this revision then the operation, else its record.
+fn transaction(key: &[u8], mod_revision: i64, operation: Op) -> TxnRequest {
     let key = Bytes::copy_from_slice(key);
     let op = |request| RequestOp {
         request: Some(request),
@@ -109,11 +159,7 @@ fn transaction(key: &[u8], mod_revision: i64, value: Bytes, lease: i64) -> TxnRe
             key: key.clone(),
             target_union: Some(TargetUnion::ModRevision(mod_revision)),
         }],
-        success: vec![op(Op::RequestPut(PutRequest {
-            key: key.clone(),
-            value,
-            lease,
-        }))],
+        success: vec![op(operation)],
         failure: vec![op(Op::RequestRange(RangeRequest {
             key,
             ..RangeRequest::default()
@@ -122,10 +168,16 @@ fn transaction(key: &[u8], mod_revision: i64, value: Bytes, lease: i64) -> TxnRe
 }
 
 /// The record in the answer of a transaction whose compare failed.
-fn current(response: TxnResponse, ask: &Ask) -> Result<Option<Record>, StoreError> {
+fn current(response: TxnResponse, key: &[u8], ask: &Ask) -> Result<Option<Record>, StoreError> {
     let first = response.responses.into_iter().next();
     match first.and_then(|op| op.response) {
-        Some(Done::ResponseRange(range)) => Ok(range.kvs.into_iter().next().map(Record::from)),
+        Some(Done::ResponseRange(range)) => match range.kvs.into_iter().next().map(Record::from) {
+            Some(record) if record.key != key => Err(StoreError::OtherKey {
+                asked: key.into(),
+                got: record.key[..].into(),
+            }),
+            found => Ok(found),
+        },
         _ => Err(StoreError::Incomplete {
             ask: ask.clone(),
             part: "the current record",

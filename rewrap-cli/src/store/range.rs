@@ -42,6 +42,14 @@ impl RangeOptions {
             ..Self::default()
         }
     }
+
+    pub(super) fn ask(&self) -> Ask {
+        Ask::Read {
+            key: self.key.as_slice().into(),
+            end: self.range_end.as_slice().into(),
+            revision: self.revision,
+        }
+    }
 }
 
 impl From<RangeOptions> for RangeRequest {
@@ -94,12 +102,39 @@ pub struct Page {
 
 impl Page {
     pub(super) fn from_wire(response: RangeResponse, ask: &Ask) -> Result<Self, StoreError> {
-        Ok(Self {
+        let page = Self {
             revision: revision(response.header.as_ref(), ask)?,
             records: response.kvs.into_iter().map(Record::from).collect(),
             more: response.more,
             count: response.count,
-        })
+        };
+        page.check(ask)?;
+        Ok(page)
+    }
+
+    /// Whoever reads on behind the last key relies on the order; and an SQL database may have other
+    /// thoughts of which keys are alike.
+    fn check(&self, ask: &Ask) -> Result<(), StoreError> {
+        let Ask::Read { key, end, .. } = ask else {
+            return Ok(());
+        };
+        let (key, end) = (key.as_bytes(), end.as_bytes());
+        if end.is_empty() {
+            return match self.records.first() {
+                Some(record) if record.key != key => Err(StoreError::OtherKey {
+                    asked: key.into(),
+                    got: record.key[..].into(),
+                }),
+                _ => Ok(()),
+            };
+        }
+        let asked_for = |key_of: &[u8]| key_of >= key && (end == b"\0" || key_of < end);
+        let keys = || self.records.iter().map(|record| &record.key[..]);
+        if keys().all(asked_for) && keys().is_sorted_by(|one, next| one < next) {
+            Ok(())
+        } else {
+            Err(StoreError::Disorder { ask: ask.clone() })
+        }
     }
 }
 
@@ -140,7 +175,7 @@ impl From<KeyValue> for Record {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::wire::etcdserverpb::ResponseHeader, *};
 
     #[test]
     fn a_prefix_ends_before_its_successor() {
@@ -148,5 +183,45 @@ mod tests {
         assert_eq!(prefix_end(b"a\xff\xff"), b"b");
         assert_eq!(prefix_end(b"\xff"), b"\0");
         assert_eq!(prefix_end(b""), b"\0");
+    }
+
+    fn page(keys: &[&str], options: &RangeOptions) -> Result<Page, StoreError> {
+        let kv = |key: &&str| KeyValue {
+            key: key.to_string().into(),
+            ..KeyValue::default()
+        };
+        let response = RangeResponse {
+            header: Some(ResponseHeader::default()),
+            kvs: keys.iter().map(kv).collect(),
+            ..RangeResponse::default()
+        };
+        Page::from_wire(response, &options.ask())
+    }
+
+    #[test]
+    fn keys_come_in_order_and_only_those_that_were_asked_for() {
+        let pods = RangeOptions::prefix(b"/registry/pods/");
+        page(&[], &pods).unwrap();
+        page(&["/registry/pods/B", "/registry/pods/a"], &pods).unwrap();
+        for keys in [
+            ["/registry/pods/a", "/registry/pods/B"],
+            ["/registry/pods/a", "/registry/pods/a"],
+            ["/registry/pods/a", "/registry/podtemplates/a"],
+            ["/registry/Pods/a", "/registry/pods/a"],
+        ] {
+            let error = page(&keys, &pods).unwrap_err();
+            assert!(matches!(error, StoreError::Disorder { .. }), "{error}");
+        }
+        let all = RangeOptions {
+            key: b"\0".into(),
+            range_end: b"\0".into(),
+            ..RangeOptions::default()
+        };
+        page(&["/a", "b"], &all).unwrap();
+
+        let one = RangeOptions::one(b"/registry/roles/a_b");
+        page(&["/registry/roles/a_b"], &one).unwrap();
+        let error = page(&["/registry/roles/a-b"], &one).unwrap_err();
+        assert!(error.to_string().contains("/registry/roles/a-b"), "{error}");
     }
 }
