@@ -44,6 +44,8 @@ pub struct StoreInfo {
     pub name: String,
     /// Client URLs.
     pub endpoints: Vec<String>,
+    /// What answers there: `etcd 3.6.16`, with all versions where members differ, or `kine`.
+    pub server: String,
     /// etcd's own id, in hexadecimal; it changes on restore. Nothing on kine.
     pub etcd_cluster_id: Option<String>,
     /// The newest revision that was read.
@@ -215,10 +217,10 @@ pub struct RewrapPlan {
     /// Calls to KMS plugins beside Status: every distinct DEK source is unwrapped once, and a new one
     /// is wrapped and unwrapped.
     pub kms_calls: u64,
-    /// What the database of etcd grows by until it is compacted, in bytes: every rewrite is a new
-    /// revision beside the old one.
+    /// What the databases grow by until they are compacted, in bytes: every rewrite is a new revision
+    /// beside the old one.
     pub growth_bytes: u64,
-    /// The database now, as a file. Nothing on kine.
+    /// The database of the default store now, in bytes: the largest member's file, or kine's tables.
     pub db_size: Option<u64>,
     /// The limit at which etcd refuses writes, where it tells (3.6 and newer).
     pub db_quota: Option<u64>,

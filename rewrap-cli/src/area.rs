@@ -7,7 +7,7 @@ use kms_proto::inventory::Unreadable;
 use crate::{
     scan::Scan,
     session::{NamedStore, Session},
-    store::{RangeOptions, StoreError},
+    store::{Kind, RangeOptions, Store, StoreError},
     stored::{Crds, EtcdPrefix, GroupResource, Location, ObjectKey, Rule},
 };
 
@@ -96,11 +96,19 @@ impl Session {
     /// # Errors
     /// A store that cannot be read, or whose prefix holds no cluster.
     pub async fn areas(&self) -> Result<Areas, AreaError> {
+        self.areas_at(&vec![0; self.stores.len()]).await
+    }
+
+    /// The same at a revision of each store; 0 is the newest.
+    ///
+    /// # Errors
+    /// As [`Self::areas`], and [`StoreError::Compacted`].
+    pub async fn areas_at(&self, revisions: &[i64]) -> Result<Areas, AreaError> {
         self.require_cluster().await?;
-        let (crds, unreadable_crds) = self.crds().await?;
+        let (crds, unreadable_crds) = self.crds(revisions).await?;
         let mut areas = Vec::new();
-        for index in 0..self.stores.len() {
-            self.areas_of(index, &crds, &mut areas).await?;
+        for (index, revision) in revisions.iter().enumerate() {
+            self.areas_of(index, *revision, &crds, &mut areas).await?;
         }
         areas.sort_by_key(order);
         Ok(Areas {
@@ -120,11 +128,16 @@ impl Session {
 
     /// The store that holds a resource.
     pub fn store_of(&self, resource: &GroupResource) -> &NamedStore {
+        &self.stores[self.index_of(resource)]
+    }
+
+    /// The index of the store that holds a resource.
+    fn index_of(&self, resource: &GroupResource) -> usize {
         let overriding = self
             .stores
             .iter()
-            .find(|store| store.resources.contains(resource));
-        overriding.unwrap_or(&self.stores[0])
+            .position(|store| store.resources.contains(resource));
+        overriding.unwrap_or(0)
     }
 
     /// A wrong prefix must never look like a clean cluster: every cluster has kube-system.
@@ -146,9 +159,13 @@ impl Session {
     async fn top_level(&self) -> Result<Vec<String>, AreaError> {
         let store = &self.stores[0].store;
         let mut found = Vec::new();
-        let mut from = b"\0".to_vec();
+        let (first, end) = match store.kind() {
+            Kind::Etcd => (b"\0", b"\0"),
+            Kind::Kine => (b"/", b"0"),
+        };
+        let mut from = first.to_vec();
         while found.len() < TOP_LEVEL_SHOWN
-            && let Some(key) = first_key(store, &from, b"\0").await?
+            && let Some(key) = first_key(store, 0, &from, end).await?
         {
             let end = key
                 .iter()
@@ -163,7 +180,7 @@ impl Session {
     }
 
     /// The CRDs in the store: they say which paths with a group in them are custom resources.
-    async fn crds(&self) -> Result<(Crds, Vec<Unreadable>), AreaError> {
+    async fn crds(&self, revisions: &[i64]) -> Result<(Crds, Vec<Unreadable>), AreaError> {
         let resource = GroupResource::new("customresourcedefinitions", "apiextensions.k8s.io");
         let rule = self.rule(&resource);
         let path = format!(
@@ -173,7 +190,8 @@ impl Session {
             resource.resource
         );
         let (mut crds, mut unreadable) = (Crds::default(), Vec::new());
-        let mut scan = Scan::new(&self.store_of(&resource).store, &path);
+        let index = self.index_of(&resource);
+        let mut scan = Scan::new(&self.stores[index].store, &path).at_revision(revisions[index]);
         while let Some(records) = scan.next().await? {
             for record in records {
                 // A definition that does not open is counted as unreadable where it is counted.
@@ -194,6 +212,7 @@ impl Session {
     async fn areas_of(
         &self,
         index: usize,
+        revision: i64,
         crds: &Crds,
         areas: &mut Vec<Area>,
     ) -> Result<(), AreaError> {
@@ -201,7 +220,7 @@ impl Session {
         let start = self.prefix.directory().into_bytes();
         let end = behind(&start);
         let mut from = start.clone();
-        while let Some(key) = first_key(&store.store, &from, &end).await? {
+        while let Some(key) = first_key(&store.store, revision, &from, &end).await? {
             let path = directory(&key, start.len());
             from = behind(&path);
             let content = self.content(&path, crds);
@@ -249,7 +268,8 @@ impl Session {
 }
 
 async fn first_key(
-    store: &crate::store::Store,
+    store: &Store,
+    revision: i64,
     from: &[u8],
     end: &[u8],
 ) -> Result<Option<Vec<u8>>, StoreError> {
@@ -257,6 +277,7 @@ async fn first_key(
         key: from.to_vec(),
         range_end: end.to_vec(),
         limit: 1,
+        revision,
         keys_only: true,
         ..RangeOptions::default()
     };

@@ -20,9 +20,12 @@ const MAX_LIMIT: i64 = 10_000;
 /// [which revision](Self::at_revision) to read. No key is delivered twice and
 /// none is passed over that existed all the time; one that was created meanwhile before the place
 /// of the change is not seen, and one that was deleted after may be missing.
+///
+/// Where all was read at one revision, the store must count as many keys as the pages had.
 #[derive(Debug)]
 pub struct Scan<'a> {
     store: &'a Store,
+    prefix: &'a str,
     next: Option<Vec<u8>>,
     end: Vec<u8>,
     keys_only: bool,
@@ -32,6 +35,9 @@ pub struct Scan<'a> {
     /// Whether to fail rather than to go on at another revision.
     pinned: bool,
     anchors: u32,
+    /// How many keys the store counted at the first page, and how many have been delivered.
+    counted: i64,
+    delivered: i64,
 }
 
 impl<'a> Scan<'a> {
@@ -39,13 +45,14 @@ impl<'a> Scan<'a> {
     ///
     /// # Panics
     /// If the prefix does not end in `/`: `/registry/pods` would read `/registry/podtemplates/` too.
-    pub fn new(store: &'a Store, prefix: &str) -> Self {
+    pub fn new(store: &'a Store, prefix: &'a str) -> Self {
         assert!(
             prefix.ends_with('/'),
             "the prefix {prefix:?} of a scan does not end in a slash"
         );
         Self {
             store,
+            prefix,
             next: Some(prefix.into()),
             end: prefix_end(prefix.as_bytes()),
             keys_only: false,
@@ -53,6 +60,8 @@ impl<'a> Scan<'a> {
             revision: 0,
             pinned: false,
             anchors: 0,
+            counted: 0,
+            delivered: 0,
         }
     }
 
@@ -92,7 +101,8 @@ impl<'a> Scan<'a> {
     /// The next page, never an empty one; `None` at the end.
     ///
     /// # Errors
-    /// What any read can meet. The walk may go on after an error: it asks for the same page again.
+    /// [`StoreError::Miscounted`] in place of the end, and what any read can meet. The walk may go
+    /// on after an error: it asks for the same page again.
     pub async fn next(&mut self) -> Result<Option<Vec<Record>>, StoreError> {
         while let Some(first) = &self.next {
             if first.as_slice() >= self.end.as_slice() {
@@ -107,7 +117,7 @@ impl<'a> Scan<'a> {
                 count_only: false,
             };
             match self.store.range(options).await {
-                Ok(page) => return Ok(self.advance(page)),
+                Ok(page) => return self.advance(page),
                 Err(StoreError::Compacted { .. }) if self.revision > 0 && !self.pinned => {
                     self.revision = 0;
                 }
@@ -118,9 +128,10 @@ impl<'a> Scan<'a> {
         Ok(None)
     }
 
-    fn advance(&mut self, page: Page) -> Option<Vec<Record>> {
+    fn advance(&mut self, page: Page) -> Result<Option<Vec<Record>>, StoreError> {
         if self.revision == 0 || self.anchors == 0 {
             self.anchors += 1;
+            self.counted = page.count;
         }
         if self.revision == 0 {
             self.revision = page.revision;
@@ -133,11 +144,20 @@ impl<'a> Scan<'a> {
             }
             _ => None,
         };
+        self.delivered += i64::try_from(page.records.len()).unwrap_or(i64::MAX);
+        if self.next.is_none() && self.anchors == 1 && self.delivered != self.counted {
+            return Err(StoreError::Miscounted {
+                prefix: self.prefix.as_bytes().into(),
+                revision: self.revision,
+                read: self.delivered,
+                counted: self.counted,
+            });
+        }
         if page.records.is_empty() {
-            return None;
+            return Ok(None);
         }
         self.limit = next_limit(self.limit, &page.records);
-        Some(page.records)
+        Ok(Some(page.records))
     }
 }
 

@@ -28,7 +28,7 @@ mod cluster;
 mod document;
 mod tally;
 
-use cluster::{cluster_id, seen};
+use cluster::{identity, seen};
 use document::dek_source_info;
 use tally::Tally;
 
@@ -95,7 +95,10 @@ async fn read_whole(
 ) -> Result<Read, SurveyError> {
     for _ in 0..TRIES {
         match read_once(session, scope, depth, one_revision).await {
-            Err(SurveyError::Store(StoreError::Compacted { revision })) if one_revision => {
+            Err(
+                SurveyError::Store(StoreError::Compacted { revision })
+                | SurveyError::Area(AreaError::Store(StoreError::Compacted { revision })),
+            ) if one_revision => {
                 eprintln!(
                     "revision {revision} was compacted away before all was read at it; \
                      beginning again at the newest one"
@@ -113,17 +116,17 @@ async fn read_once(
     depth: Depth,
     one_revision: bool,
 ) -> Result<Read, SurveyError> {
-    // First of all, so that nothing that appears later is missed at that revision.
     let pinned = if one_revision {
         pin(session).await?
     } else {
-        vec![0; session.stores.len()]
+        vec![Pin::default(); session.stores.len()]
     };
-    let areas = session.areas().await?;
+    let revisions: Vec<_> = pinned.iter().map(|pin| pin.revision).collect();
+    let areas = session.areas_at(&revisions).await?;
     for missing in scope.not_found(areas.iter()) {
         eprintln!("warning: nothing is stored of {missing}; is it written as it is in the file?");
     }
-    let mut survey = Survey::new(session, &areas, depth, pinned);
+    let mut survey = Survey::new(session, &areas, depth, revisions);
     let progress = Progress::start("reading", None);
     for area in areas.iter() {
         if let Some(path) = scope.path(area) {
@@ -131,21 +134,37 @@ async fn read_once(
         }
     }
     progress.finish();
+    if one_revision && scope.is_everything() {
+        survey.check_count(&pinned)?;
+    }
     survey.finish().await
 }
 
 /// An inventory, and which type of DEK source the newest values under the current key ids have.
 type Read = (Inventory, BTreeMap<KmsName, DekSourceType>);
 
-/// The revision that every store has now.
-async fn pin(session: &Session) -> Result<Vec<i64>, SurveyError> {
+/// A moment of a store.
+#[derive(Debug, Clone, Copy, Default)]
+struct Pin {
+    /// 0 is the newest.
+    revision: i64,
+    /// How many keys there are under the prefix.
+    keys: i64,
+}
+
+/// The revision that every store has now, and how many keys at that revision.
+async fn pin(session: &Session) -> Result<Vec<Pin>, SurveyError> {
     let mut pinned = Vec::new();
     for store in &session.stores {
         let options = RangeOptions {
             count_only: true,
-            ..RangeOptions::one(session.prefix.directory().as_bytes())
+            ..RangeOptions::prefix(session.prefix.directory().as_bytes())
         };
-        pinned.push(store.store.range(options).await?.revision);
+        let now = store.store.range(options).await?;
+        pinned.push(Pin {
+            revision: now.revision,
+            keys: now.count,
+        });
     }
     Ok(pinned)
 }
@@ -161,6 +180,8 @@ struct Survey<'a> {
     revisions: Vec<i64>,
     /// The revision to read each store at; 0 is the newest.
     pinned: Vec<i64>,
+    /// How many keys of each store were read.
+    read: Vec<u64>,
     /// Under the current key id: the newest value's revision and kind of DEK source.
     newest: BTreeMap<KmsName, (i64, DekSourceType)>,
 }
@@ -176,6 +197,7 @@ impl<'a> Survey<'a> {
             unowned: Vec::new(),
             deks: HashMap::new(),
             revisions: pinned.clone(),
+            read: vec![0; pinned.len()],
             pinned,
             newest: BTreeMap::new(),
         }
@@ -190,7 +212,9 @@ impl<'a> Survey<'a> {
         let store = &self.session.stores[area.store];
         match &area.content {
             Content::LeftAlone(reason) => {
-                let (objects, written_with) = seen(&store.store, &area.path).await?;
+                let revision = self.pinned[area.store];
+                let (objects, written_with) = seen(&store.store, &area.path, revision).await?;
+                self.read[area.store] += objects;
                 self.unowned.push(Unowned {
                     path: area.display(),
                     reason: reason.clone(),
@@ -204,6 +228,7 @@ impl<'a> Survey<'a> {
                 let mut scan = Scan::new(&store.store, path).at_revision(self.pinned[area.store]);
                 while let Some(records) = scan.next().await? {
                     progress.advance(records.len() as u64);
+                    self.read[area.store] += records.len() as u64;
                     let records = self.without_odd_keys(records, area, &mut tally);
                     self.page(rule, &records, &mut tally).await;
                 }
@@ -329,6 +354,22 @@ impl<'a> Survey<'a> {
         }
     }
 
+    /// No key that the store counts at the revision was passed over.
+    fn check_count(&self, pinned: &[Pin]) -> Result<(), StoreError> {
+        for (read, pin) in self.read.iter().zip(pinned) {
+            let read = i64::try_from(*read).unwrap_or(i64::MAX);
+            if read != pin.keys {
+                return Err(StoreError::Miscounted {
+                    prefix: self.session.prefix.directory().as_bytes().into(),
+                    revision: pin.revision,
+                    read,
+                    counted: pin.keys,
+                });
+            }
+        }
+        Ok(())
+    }
+
     async fn finish(self) -> Result<(Inventory, BTreeMap<KmsName, DekSourceType>), SurveyError> {
         let Self {
             session,
@@ -343,10 +384,12 @@ impl<'a> Survey<'a> {
         } = self;
         let mut stores = Vec::new();
         for (store, revision) in session.stores.iter().zip(revisions) {
+            let (server, etcd_cluster_id) = identity(&store.store).await;
             stores.push(StoreInfo {
                 name: store.name.clone(),
                 endpoints: store.endpoints.clone(),
-                etcd_cluster_id: cluster_id(&store.store).await,
+                server,
+                etcd_cluster_id,
                 revision,
             });
         }

@@ -7,7 +7,7 @@ use kms_proto::inventory::KeyRef;
 use super::document::guess;
 use crate::{
     session::Session,
-    store::{RangeOptions, Store, StoreError},
+    store::{Kind, RangeOptions, Store, StoreError},
     stored::{GroupResource, ObjectKey, identify},
 };
 
@@ -38,13 +38,23 @@ impl Session {
     }
 }
 
-/// What is under a path that is left alone: how many keys, and which keys their values name.
-pub(super) async fn seen(store: &Store, path: &[u8]) -> Result<(u64, Vec<KeyRef>), StoreError> {
+/// What is under a path that is left alone, at a revision (0 is the newest): how many keys, and
+/// which keys their values name.
+pub(super) async fn seen(
+    store: &Store,
+    path: &[u8],
+    revision: i64,
+) -> Result<(u64, Vec<KeyRef>), StoreError> {
     let mut objects = 0;
     let mut keys = BTreeSet::new();
+    let all = match path {
+        [.., b'/'] => RangeOptions::prefix(path),
+        key => RangeOptions::one(key),
+    };
     let mut next = RangeOptions {
         limit: PAGE,
-        ..RangeOptions::prefix(path)
+        revision,
+        ..all
     };
     loop {
         let page = store.range(next.clone()).await?;
@@ -59,13 +69,17 @@ pub(super) async fn seen(store: &Store, path: &[u8]) -> Result<(u64, Vec<KeyRef>
     Ok((objects, keys.into_iter().collect()))
 }
 
-/// etcd's own id of the cluster, in hexadecimal; kine has none.
-pub(super) async fn cluster_id(store: &Store) -> Option<String> {
+/// What the store is, and etcd's own id of the cluster in hexadecimal; kine has none.
+pub(super) async fn identity(store: &Store) -> (String, Option<String>) {
+    if store.kind() == Kind::Kine {
+        return ("kine".to_owned(), None);
+    }
     let members = store.status().await;
+    let members: Vec<_> = members.into_iter().flatten().collect();
+    let versions: BTreeSet<_> = members.iter().map(|member| &*member.version).collect();
+    let versions: Vec<_> = ["etcd"].into_iter().chain(versions).collect();
     let id = members
-        .into_iter()
-        .flatten()
-        .map(|member| member.cluster_id)
-        .find(|id| *id != 0)?;
-    Some(format!("{id:x}"))
+        .first()
+        .map(|member| format!("{:x}", member.cluster_id));
+    (versions.join(" "), id)
 }
