@@ -204,7 +204,7 @@ fn growth(plan: &RewrapPlan) -> String {
     if let Some(quota) = plan.db_quota {
         text.push_str(&format!(" of {} allowed", bytes(quota)));
     }
-    text.push_str(", until etcd is compacted\n");
+    text.push_str(", until it is compacted\n");
     text
 }
 

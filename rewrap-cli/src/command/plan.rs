@@ -10,25 +10,23 @@ use crate::{
     report,
     scope::Scope,
     session::Session,
-    store::EndpointStatus,
     survey::{Depth, survey},
 };
 
-/// What a rewritten value may gain: prefix, key id, DEK source and nonce of KMS v2 with a local
-/// root come to about this many bytes.
-const OVERHEAD: u64 = 320;
+mod load;
+
+use load::Load;
 
 /// Shows what `run` would do, and what it would cost.
 pub(super) async fn plan(args: PlanArgs) -> Result<Exit, CommandError> {
     let mut session = Session::open(&args.connection).await?;
     status::warn_of_silent_plugins(&session);
     let inventory = survey(&mut session, &Scope::new(&args.scope), Depth::Opened).await?;
-    let members = session.stores[0].store.status().await;
-    let member = members
-        .into_iter()
-        .flatten()
-        .max_by_key(|member| member.db_size);
-    let plan = plan_of(&inventory, &args.pace, member.as_ref());
+    let mut loads = Vec::new();
+    for store in &session.stores {
+        loads.push(Load::of(store, &inventory).await);
+    }
+    let plan = plan_of(&inventory, &args.pace, &loads);
     report::print(args.output, &plan, report::plan_table).map_err(CommandError::Io)?;
     if args.output == Output::Table && plan.objects > 0 {
         eprintln!("next: `rewrap run --apiserver URL`, once for every apiserver");
@@ -65,7 +63,7 @@ fn to_rewrite(resource: &ResourceInventory) -> (u64, u64) {
         })
 }
 
-fn plan_of(inventory: &Inventory, pace: &PaceArgs, member: Option<&EndpointStatus>) -> RewrapPlan {
+fn plan_of(inventory: &Inventory, pace: &PaceArgs, loads: &[Load]) -> RewrapPlan {
     let resources: Vec<_> = inventory
         .resources
         .iter()
@@ -79,8 +77,6 @@ fn plan_of(inventory: &Inventory, pace: &PaceArgs, member: Option<&EndpointStatu
             })
         })
         .collect();
-    let objects = resources.iter().map(|resource| resource.objects).sum();
-    let bytes: u64 = resources.iter().map(|resource| resource.bytes).sum();
     let wraps = resources
         .iter()
         .filter(|resource| resource.writes_with.provider == "kms-v2")
@@ -93,25 +89,26 @@ fn plan_of(inventory: &Inventory, pace: &PaceArgs, member: Option<&EndpointStatu
         .filter(|resource| resource.writes_with.provider == "kms-v1")
         .map(|resource| resource.objects)
         .sum();
-    let growth_bytes = bytes + objects * OVERHEAD;
+    let member = loads.first().and_then(Load::largest);
+    let writes: u64 = loads.iter().map(Load::writes).sum();
     RewrapPlan {
         api_version: API_VERSION,
         kind: "RewrapPlan",
-        objects,
-        bytes,
+        objects: resources.iter().map(|resource| resource.objects).sum(),
+        bytes: resources.iter().map(|resource| resource.bytes).sum(),
         kms_calls: inventory.dek_sources.len() as u64 + 2 * (wraps + v1),
-        growth_bytes,
+        growth_bytes: loads.iter().map(|load| load.growth).sum(),
         db_size: member.map(|member| member.db_size.unsigned_abs()),
         db_quota: member
             .and_then(|member| member.quota)
             .map(i64::unsigned_abs),
-        seconds: (!pace.max).then(|| objects.div_ceil(u64::from(pace.rate))),
-        warnings: warnings(inventory, growth_bytes, member),
+        seconds: (!pace.max).then(|| writes.div_ceil(u64::from(pace.rate))),
+        warnings: warnings(inventory, loads),
         resources,
     }
 }
 
-fn warnings(inventory: &Inventory, growth: u64, member: Option<&EndpointStatus>) -> Vec<String> {
+fn warnings(inventory: &Inventory, loads: &[Load]) -> Vec<String> {
     let mut warnings = Vec::new();
     if !inventory.unreadable.is_empty() {
         warnings.push(format!(
@@ -126,18 +123,6 @@ fn warnings(inventory: &Inventory, growth: u64, member: Option<&EndpointStatus>)
              rewrites them too"
         ));
     }
-    let full = member.and_then(|member| Some((member.db_size_in_use, member.quota?)));
-    if let Some((size, quota)) = full
-        && size.unsigned_abs() + growth > quota.unsigned_abs() / 10 * 8
-    {
-        warnings.push(
-            "the database would come close to its quota; compact and defragment first, or rewrite \
-             in portions with --resource or --limit"
-                .to_owned(),
-        );
-    }
-    for problem in member.into_iter().flat_map(|member| &member.problems) {
-        warnings.push(format!("etcd says {problem}"));
-    }
+    warnings.extend(loads.iter().flat_map(Load::warnings));
     warnings
 }

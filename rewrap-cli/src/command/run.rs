@@ -18,6 +18,7 @@ use crate::{
     rewrap::{Options, PassEnd, RunState},
     scope::Scope,
     session::Session,
+    store::concerns,
     survey::{Depth, survey},
 };
 
@@ -49,6 +50,7 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, CommandError> {
             if apiservers.is_empty() && !args.proof.assume_converged {
                 return Err(CommandError::NoProof(work));
             }
+            warn_of_members(&session).await;
             confirm(&args, work)?;
             let writing = Writing {
                 session: &mut session,
@@ -67,6 +69,15 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, CommandError> {
         eprint!("{}", next_command(end, &report));
     }
     Ok(exit(end, &report))
+}
+
+/// What the members of the stores say that an operator should know before much is written.
+async fn warn_of_members(session: &Session) {
+    for store in &session.stores {
+        for concern in concerns(&store.store.status().await) {
+            eprintln!("warning: {concern}");
+        }
+    }
 }
 
 fn options(args: &RunArgs) -> Options {

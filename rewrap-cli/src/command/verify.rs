@@ -9,7 +9,8 @@ use crate::{
     cli::{Output, VerifyArgs},
     report,
     scope::Scope,
-    session::Session,
+    session::{NamedStore, Session},
+    store::Kind,
     stored::Provider,
     survey::survey_at_one_revision,
 };
@@ -37,18 +38,28 @@ pub(super) async fn verify(args: VerifyArgs) -> Result<Exit, CommandError> {
     report::print(args.output, &inventory, table).map_err(CommandError::Io)?;
     let clean = is_clean(&inventory);
     if args.output == Output::Table && clean && !unneeded.is_empty() && scope.is_everything() {
-        eprintln!(
-            "next: keep what is not needed readable until etcd has compacted everything before\n\
-             revision {} (2 compaction intervals, 10 minutes by default), then remove it",
-            inventory
-                .stores
-                .iter()
-                .map(|store| store.revision)
-                .max()
-                .unwrap_or_default()
-        );
+        eprintln!("{}", when_to_remove(&session, &inventory));
     }
     Ok(if clean { Exit::Done } else { Exit::Findings })
+}
+
+/// kine keeps its newest thousand revisions however old they are (`--compact-min-retain`).
+fn when_to_remove(session: &Session, inventory: &Inventory) -> String {
+    let revisions = inventory.stores.iter().map(|store| store.revision);
+    let revision = revisions.max().unwrap_or_default();
+    let is_kine = |store: &NamedStore| store.store.kind() == Kind::Kine;
+    let (who, when) = if session.stores.iter().any(is_kine) {
+        (
+            "kine",
+            "2 compaction intervals, and 1,000 writes of anybody, by default",
+        )
+    } else {
+        ("etcd", "2 compaction intervals, 10 minutes by default")
+    };
+    format!(
+        "next: keep what is not needed readable until {who} has compacted everything before\n\
+         revision {revision} ({when}), then remove it"
+    )
 }
 
 /// Something was looked at, and nothing of it is left to rewrite. A mistyped scope must not look
