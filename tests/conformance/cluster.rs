@@ -1,4 +1,4 @@
-//! A control plane of one etcd and one kube-apiserver, and what its operator does to it.
+//! A control plane of one store and one kube-apiserver, and what its operator does to it.
 
 use std::{
     cell::Cell,
@@ -13,13 +13,16 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
-use crate::support::{
-    apiserver::{Apiserver, Release},
-    encryption::{self, Entry, Provider},
-    etcd::Etcd,
-    kube::Kube,
-    rewrap::{self, Finished, Running},
-    within,
+use crate::{
+    backend::Backend,
+    support::{
+        apiserver::{Apiserver, Release},
+        encryption::{self, Entry, Provider},
+        etcd::Etcd,
+        kube::Kube,
+        rewrap::{self, Finished, Running},
+        within,
+    },
 };
 
 /// The metrics of whoever watches the EncryptionConfiguration begin so.
@@ -30,8 +33,8 @@ const KEY_IDS: &str = "apiserver_envelope_encryption_key_id_hash_status_last_tim
 const MINUTES: Duration = Duration::from_secs(150);
 
 /// A control plane.
-pub(crate) struct Cluster {
-    pub(crate) etcd: Etcd,
+pub(crate) struct Cluster<S = Etcd> {
+    pub(crate) etcd: S,
     pub(crate) apiserver: Apiserver,
     /// What the apiserver was told of etcd's keys and servers; `rewrap` takes the same words.
     layout: Vec<String>,
@@ -48,11 +51,23 @@ impl Cluster {
 
     /// The same of another release, with more flags for the apiserver.
     pub(crate) fn of(release: Release, flags: &[&str]) -> Self {
-        let etcd = Etcd::start();
+        Self::on(Etcd::start(), release, flags)
+    }
+}
+
+impl<S: Backend> Cluster<S> {
+    /// The same on another store.
+    pub(crate) fn on(etcd: S, release: Release, flags: &[&str]) -> Self {
+        let way = etcd.flags();
+        let flags: Vec<_> = way
+            .iter()
+            .map(String::as_str)
+            .chain(flags.to_vec())
+            .collect();
         let layout = flags.iter().filter(|flag| flag.starts_with("--etcd-"));
         let layout = layout.map(|&flag| flag.to_owned()).collect();
-        let flags = [&["--event-ttl=60s"], flags].concat();
-        let apiserver = Apiserver::of(release, &etcd.endpoint(), None, &flags);
+        let flags = [&["--event-ttl=60s"], &flags[..]].concat();
+        let apiserver = Apiserver::of(release, &etcd.endpoints(), None, &flags);
         let cluster = Self {
             etcd,
             apiserver,
@@ -145,7 +160,7 @@ impl Cluster {
     pub(crate) fn rewrap_command(&self, verb: &str, more: &[&str]) -> Command {
         let mut command = rewrap::command([verb]);
         command
-            .arg(format!("--endpoints={}", self.etcd.endpoint()))
+            .arg(format!("--endpoints={}", self.etcd.endpoints()))
             .arg(format!(
                 "--encryption-provider-config={}",
                 self.encryption().display()

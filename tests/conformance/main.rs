@@ -6,6 +6,7 @@
 mod support;
 
 mod agreement;
+mod backend;
 mod churn;
 mod cluster;
 mod gate;
@@ -16,6 +17,7 @@ mod matrix;
 mod more;
 mod outage;
 mod rules;
+mod stores;
 mod story;
 
 /// Says what a long test does next.

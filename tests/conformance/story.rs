@@ -6,6 +6,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::{
+    backend::Backend,
     churn::{Churn, secret},
     cluster::{Cluster, count_everything},
     ledger::Ledger,
@@ -47,7 +48,12 @@ fn from_plain_text_through_every_key_and_back_on_1_31() {
 }
 
 pub(crate) fn from_plain_text_through_every_key_and_back_on(release: Release) {
-    let mut story = Story::begin(release);
+    lived_through(Cluster::of(release, &[]));
+}
+
+/// The whole story on a control plane that encrypts nothing yet.
+pub(crate) fn lived_through<S: Backend>(cluster: Cluster<S>) {
+    let mut story = Story::begin(cluster);
 
     step("nothing is encrypted, and nothing should be");
     story.finds("current", "identity", "");
@@ -127,8 +133,8 @@ pub(crate) fn from_plain_text_through_every_key_and_back_on(release: Release) {
 }
 
 /// The cluster and what its clients know of it.
-struct Story {
-    cluster: Cluster,
+struct Story<S> {
+    cluster: Cluster<S>,
     dice: Dice,
     secrets: Ledger,
     config_maps: Ledger,
@@ -138,7 +144,7 @@ struct Story {
     events_rewrapped: usize,
 }
 
-impl Story {
+impl<S: Backend> Story<S> {
     /// The Events that etcd holds.
     fn events(&self) -> Vec<Stored> {
         self.cluster.etcd.list("/registry/events/story/")

@@ -1,7 +1,7 @@
 //! A real etcd, and a second way into it.
 
 use std::{
-    ffi::OsStr,
+    ffi::{OsStr, OsString},
     fs::{self, File},
     io::{Read, Write},
     net::{TcpListener, TcpStream},
@@ -17,35 +17,58 @@ use super::server;
 
 mod certificates;
 pub(crate) mod gateway;
+pub(crate) mod members;
 
 pub(crate) use certificates::Certificates;
 
 /// One member on free ports of loopback, its data in a temporary folder; killed when dropped.
 pub(crate) struct Etcd {
     child: Child,
-    client: u16,
-    /// Where the JSON gateway answers without TLS.
-    gateway: u16,
+    ports: Ports,
     scheme: &'static str,
+    /// What starts it again.
+    program: PathBuf,
+    flags: Vec<OsString>,
     dir: TempDir,
     /// The header with the token of `root`, once authentication is on.
     authorization: OnceLock<String>,
 }
 
+/// Where a member listens.
+#[derive(Clone, Copy)]
+struct Ports {
+    client: u16,
+    /// Where the JSON gateway answers without TLS.
+    gateway: u16,
+    peer: u16,
+    metrics: u16,
+}
+
 impl Etcd {
     pub(crate) fn start() -> Self {
-        Self::start_with(&[] as &[&str])
+        Self::of("etcd")
+    }
+
+    /// One that `tests/servers` knows under this name: `etcd-3.4`.
+    pub(crate) fn of(server: &'static str) -> Self {
+        Self::start_as(server, "http", &[] as &[&str])
     }
 
     /// With more flags of etcd.
     pub(crate) fn start_with(flags: &[impl AsRef<OsStr>]) -> Self {
-        Self::start_as("http", flags)
+        Self::start_as("etcd", "http", flags)
     }
 
     /// With TLS files that [`Certificates`] made: etcd wants a client certificate. Only the second way
     /// into it goes without.
     pub(crate) fn start_tls(files: &Certificates) -> Self {
+        Self::tls_of("etcd", files)
+    }
+
+    /// The same of one that `tests/servers` knows under this name.
+    pub(crate) fn tls_of(server: &'static str, files: &Certificates) -> Self {
         Self::start_as(
+            server,
             "https",
             &[
                 flag("cert-file", &files.path("server.pem")),
@@ -56,76 +79,104 @@ impl Etcd {
         )
     }
 
-    fn start_as(scheme: &'static str, flags: &[impl AsRef<OsStr>]) -> Self {
+    fn start_as(server: &'static str, scheme: &'static str, flags: &[impl AsRef<OsStr>]) -> Self {
         // A free port may be taken by somebody else before etcd binds it; then etcd ends, and other
         // ports are tried.
         for _ in 0..5 {
-            if let Some(etcd) = Self::try_start(scheme, flags) {
+            let [ports] = Ports::free(scheme);
+            let cluster = format!("test={}", ports.peer_url());
+            let mut etcd = Self::spawn(server, scheme, "test", ports, &cluster, flags);
+            if etcd.becomes_ready() {
                 return etcd;
             }
         }
         panic!("etcd ended at its start five times; its last words are above");
     }
 
-    fn try_start(scheme: &'static str, flags: &[impl AsRef<OsStr>]) -> Option<Self> {
+    /// A member of the cluster in which all these are: `NAME=PEER_URL`, with commas.
+    fn spawn(
+        server: &'static str,
+        scheme: &'static str,
+        name: &str,
+        ports: Ports,
+        cluster: &str,
+        more: &[impl AsRef<OsStr>],
+    ) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let [client, plain, peer, metrics] = free_ports();
-        let client_url = format!("{scheme}://127.0.0.1:{client}");
-        let (gateway, urls) = match scheme {
-            "http" => (client, client_url.clone()),
-            _ => (plain, format!("{client_url},http://127.0.0.1:{plain}")),
+        let client_url = format!("{scheme}://127.0.0.1:{}", ports.client);
+        let urls = match ports.gateway {
+            port if port == ports.client => client_url.clone(),
+            port => format!("{client_url},http://127.0.0.1:{port}"),
         };
-        let peer_url = format!("http://127.0.0.1:{peer}");
-        let child = Command::new(binary())
-            .args(["--name=test", "--log-level=error", "--unsafe-no-fsync"])
-            .arg(flag("data-dir", &dir.path().join("data")))
-            .arg(format!("--listen-client-urls={urls}"))
-            .arg(format!("--advertise-client-urls={client_url}"))
-            .arg(format!("--listen-peer-urls={peer_url}"))
-            .arg(format!("--initial-advertise-peer-urls={peer_url}"))
-            .arg(format!("--initial-cluster=test={peer_url}"))
-            .arg(format!("--listen-metrics-urls=http://127.0.0.1:{metrics}"))
-            .args(flags)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(File::create(dir.path().join("log")).unwrap())
-            .spawn()
-            .unwrap();
-        let mut etcd = Self {
-            child,
-            client,
-            gateway,
+        let peer_url = ports.peer_url();
+        let mut flags: Vec<OsString> = [
+            format!("--name={name}"),
+            "--log-level=error".to_owned(),
+            "--unsafe-no-fsync".to_owned(),
+            flag("data-dir", &dir.path().join("data")),
+            format!("--listen-client-urls={urls}"),
+            format!("--advertise-client-urls={client_url}"),
+            format!("--listen-peer-urls={peer_url}"),
+            format!("--initial-advertise-peer-urls={peer_url}"),
+            format!("--initial-cluster={cluster}"),
+            format!("--listen-metrics-urls=http://127.0.0.1:{}", ports.metrics),
+        ]
+        .map(OsString::from)
+        .into();
+        flags.extend(more.iter().map(OsString::from));
+        let program = server::binary(server);
+        Self {
+            child: run(&program, &flags, dir.path()),
+            ports,
             scheme,
+            program,
+            flags,
             dir,
             authorization: OnceLock::new(),
-        };
+        }
+    }
+
+    /// Waits until it serves; `false` if it ended instead.
+    fn becomes_ready(&mut self) -> bool {
         let deadline = Instant::now() + Duration::from_secs(60);
         loop {
-            let health = http(metrics, "GET /health HTTP/1.0\r\n\r\n");
+            let health = http(self.ports.metrics, "GET /health HTTP/1.0\r\n\r\n");
             if health.is_ok_and(|answer| answer.contains(r#""health":"true""#)) {
-                return Some(etcd);
+                return true;
             }
-            if let Some(status) = etcd.child.try_wait().unwrap() {
-                eprintln!("etcd ended with {status}: {}", etcd.log());
-                return None;
+            if let Some(status) = self.child.try_wait().unwrap() {
+                eprintln!("etcd ended with {status}: {}", self.log());
+                return false;
             }
             assert!(
                 Instant::now() < deadline,
                 "etcd is not healthy after 60 s: {}",
-                etcd.log()
+                self.log()
             );
             std::thread::sleep(Duration::from_millis(20));
         }
     }
 
+    /// Ends it with SIGKILL.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Starts it again on the data and ports that it had.
+    pub(crate) fn restart(&mut self) {
+        self.child = run(&self.program, &self.flags, self.dir.path());
+        assert!(self.becomes_ready(), "a port was taken meanwhile");
+    }
+
     /// `http://127.0.0.1:PORT`, or https.
     pub(crate) fn endpoint(&self) -> String {
-        format!("{}://127.0.0.1:{}", self.scheme, self.client)
+        format!("{}://127.0.0.1:{}", self.scheme, self.ports.client)
     }
 
     /// The port for clients.
     pub(crate) fn port(&self) -> u16 {
-        self.client
+        self.ports.client
     }
 
     fn log(&self) -> String {
@@ -146,10 +197,33 @@ pub(crate) fn unused_endpoint() -> String {
     format!("http://127.0.0.1:{port}")
 }
 
-/// Looked for once; built into the user's cache where there is none.
-fn binary() -> &'static Path {
-    static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    BINARY.get_or_init(|| server::binary("etcd"))
+impl Ports {
+    /// Those of so many members.
+    fn free<const N: usize>(scheme: &str) -> [Self; N] {
+        [(); N].map(|()| {
+            let [client, plain, peer, metrics] = free_ports();
+            Self {
+                client,
+                gateway: if scheme == "http" { client } else { plain },
+                peer,
+                metrics,
+            }
+        })
+    }
+
+    fn peer_url(self) -> String {
+        format!("http://127.0.0.1:{}", self.peer)
+    }
+}
+
+fn run(program: &Path, flags: &[OsString], dir: &Path) -> Child {
+    Command::new(program)
+        .args(flags)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(File::create(dir.join("log")).unwrap())
+        .spawn()
+        .unwrap()
 }
 
 /// Ports that are free at this moment, all different.

@@ -1,10 +1,12 @@
 //! A server process of a test: its binary, its log, its end.
 
 use std::{
+    collections::BTreeMap,
     fs::{self, File},
     net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::Mutex,
 };
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -83,8 +85,17 @@ impl Drop for Server {
     }
 }
 
-/// The path of a server or client binary; `tests/servers/get` builds it if need be.
+/// The path of a server or client binary; `tests/servers/get` builds it if need be. Looked for once.
 pub(crate) fn binary(name: &str) -> PathBuf {
+    static KNOWN: Mutex<BTreeMap<String, PathBuf>> = Mutex::new(BTreeMap::new());
+    let mut known = KNOWN.lock().unwrap();
+    known
+        .entry(name.to_owned())
+        .or_insert_with(|| get(name))
+        .clone()
+}
+
+fn get(name: &str) -> PathBuf {
     let get = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/servers/get");
     let answer = Command::new(get)
         .arg(name)

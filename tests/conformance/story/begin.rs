@@ -2,11 +2,12 @@
 
 use super::Story;
 use crate::{
+    backend::Backend,
     churn::secret,
     cluster::Cluster,
     kinds::{config_map, create_namespace, define, event, panda},
     ledger::Ledger,
-    support::{apiserver::Release, dice::Dice},
+    support::dice::Dice,
 };
 
 const SECRETS: usize = 500;
@@ -14,10 +15,9 @@ const CONFIG_MAPS: usize = 100;
 const PANDAS: usize = 100;
 const EVENTS: usize = 50;
 
-impl Story {
+impl<S: Backend> Story<S> {
     /// A cluster that encrypts nothing, and what its clients put there.
-    pub(super) fn begin(release: Release) -> Self {
-        let cluster = Cluster::of(release, &[]);
+    pub(super) fn begin(cluster: Cluster<S>) -> Self {
         let kube = cluster.kube();
         create_namespace(&kube, "story");
         define(&kube, "pandas", "Panda");

@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 
 use super::Story;
-use crate::cluster::count_everything;
+use crate::{backend::Backend, cluster::count_everything};
 
-impl Story {
+impl<S: Backend> Story<S> {
     /// `rewrap status` says that all objects of the story are in this state, written with this
     /// provider and key, and counts the objects of the whole cluster as the apiserver does.
     pub(super) fn finds(&self, state: &str, provider: &str, key: &str) {

@@ -78,6 +78,7 @@ impl Etcd {
                 key: String::from_utf8(bytes(&kv["key"])).unwrap(),
                 value: bytes(&kv["value"]),
                 revision: number(&kv["mod_revision"]),
+                version: number(&kv["version"]),
                 lease: number(&kv["lease"]),
             })
             .collect()
@@ -119,15 +120,33 @@ impl Etcd {
         }
     }
 
+    /// The ids of this member and of the leader.
+    pub(super) fn ids(&self) -> (String, String) {
+        let status = self.post("/v3/maintenance/status", &json!({}));
+        let id = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        (id(&status["header"]["member_id"]), id(&status["leader"]))
+    }
+
+    /// Makes another member the leader; must be asked of the leader.
+    pub(super) fn hand_over(&self, member: &str) {
+        let path = "/v3/maintenance/transfer-leadership";
+        self.post(path, &json!({"targetID": member}));
+    }
+
     /// Adds a user with the right `READ` or `READWRITE` on the keys from the first to before the
     /// second.
     pub(crate) fn add_user(&self, name: &str, password: &str, right: &str, range: [&str; 2]) {
-        let [key, end] = range.map(b64);
-        let right = json!({"permType": right, "key": key, "range_end": end});
         self.auth("user/add", &json!({"name": name, "password": password}));
         self.auth("role/add", &json!({"name": name}));
-        self.auth("role/grant", &json!({"name": name, "perm": right}));
+        self.permit(name, right, range);
         self.auth("user/grant", &json!({"user": name, "role": name}));
+    }
+
+    /// Gives a user that [`Self::add_user`] added one more right; without an end, on one key.
+    pub(crate) fn permit(&self, name: &str, right: &str, range: [&str; 2]) {
+        let [key, end] = range.map(b64);
+        let right = json!({"permType": right, "key": key, "range_end": end});
+        self.auth("role/grant", &json!({"name": name, "perm": right}));
     }
 
     /// Switches authentication on, with a `root`, as which everything here goes on.
@@ -160,7 +179,7 @@ impl Etcd {
         let body = body.to_string();
         let length = body.len();
         let answer = http(
-            self.gateway,
+            self.ports.gateway,
             &format!(
                 "POST {path} HTTP/1.0\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n{header}\r\n{body}"
             ),
@@ -182,6 +201,8 @@ pub(crate) struct Stored {
     pub(crate) value: Vec<u8>,
     /// Of the newest write.
     pub(crate) revision: i64,
+    /// How often it was written since it was created; kine does not tell.
+    pub(crate) version: i64,
     /// 0 where there is none.
     pub(crate) lease: i64,
 }

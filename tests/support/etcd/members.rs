@@ -1,0 +1,94 @@
+//! Several members of one etcd cluster, of which some may be dead.
+
+use super::{Etcd, Ports, gateway::Stored};
+use crate::support::eventually;
+
+/// How many there are: the least that go on without one of them.
+const COUNT: usize = 3;
+
+/// Three members.
+pub(crate) struct Members {
+    members: Vec<Etcd>,
+    dead: Option<usize>,
+}
+
+impl Members {
+    pub(crate) fn start() -> Self {
+        for _ in 0..5 {
+            let ports: [Ports; COUNT] = Ports::free("http");
+            let name = |index: usize| format!("test-{index}");
+            let cluster: Vec<_> = ports
+                .iter()
+                .enumerate()
+                .map(|(index, ports)| format!("{}={}", name(index), ports.peer_url()))
+                .collect();
+            let start = |(index, ports)| {
+                Etcd::spawn(
+                    "etcd",
+                    "http",
+                    &name(index),
+                    ports,
+                    &cluster.join(","),
+                    &[] as &[&str],
+                )
+            };
+            let mut members: Vec<_> = ports.into_iter().enumerate().map(start).collect();
+            if members.iter_mut().all(Etcd::becomes_ready) {
+                return Self {
+                    members,
+                    dead: None,
+                };
+            }
+        }
+        panic!("a member of etcd ended at its start five times; its last words are above");
+    }
+
+    /// Client URLs of all, with commas.
+    pub(crate) fn endpoints(&self) -> String {
+        let endpoints: Vec<_> = self.members.iter().map(Etcd::endpoint).collect();
+        endpoints.join(",")
+    }
+
+    /// The index of the leader, once there is one.
+    pub(crate) fn leader(&self) -> usize {
+        eventually("etcd has a leader", || {
+            let (_, leader) = self.alive().ids();
+            let mut living = (0..COUNT).filter(|index| Some(*index) != self.dead);
+            living.find(|index| self.members[*index].ids().0 == leader)
+        })
+    }
+
+    /// Makes another member the leader.
+    pub(crate) fn move_leader(&self) {
+        let leader = self.leader();
+        let next = (0..COUNT).find(|index| *index != leader && Some(*index) != self.dead);
+        let next = next.unwrap();
+        self.members[leader].hand_over(&self.members[next].ids().0);
+        eventually("another member leads", || {
+            (self.leader() == next).then_some(())
+        });
+    }
+
+    /// Ends one with SIGKILL.
+    pub(crate) fn kill(&mut self, index: usize) {
+        assert!(self.dead.replace(index).is_none(), "the rest is no quorum");
+        self.members[index].kill();
+    }
+
+    /// Starts again the one that was killed.
+    pub(crate) fn restart(&mut self) {
+        self.members[self.dead.unwrap()].restart();
+        self.dead = None;
+    }
+
+    /// Everything under keys that begin with `prefix`.
+    pub(crate) fn list(&self, prefix: &str) -> Vec<Stored> {
+        self.alive().list(prefix)
+    }
+
+    /// A member that lives.
+    pub(crate) fn alive(&self) -> &Etcd {
+        let index = usize::from(self.dead == Some(0));
+        &self.members[index]
+    }
+}
