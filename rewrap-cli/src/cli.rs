@@ -148,7 +148,8 @@ pub enum Output {
 /// The kind of DEK source under KMS v2.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum DekType {
-    /// The kind of the newest value under the current key id; without one, by --kubernetes-version.
+    /// By the release where it is known to write one kind only (1.29 and newer); else the kind of the
+    /// newest value under the current key id.
     #[default]
     Auto,
     /// An AES-GCM key (Kubernetes 1.27 and 1.28).

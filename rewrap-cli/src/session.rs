@@ -52,10 +52,12 @@ pub struct Session {
     pub stores: Vec<NamedStore>,
     /// KMS providers and DEK sources.
     pub keys: Keys,
-    dek_type: DekType,
-    version: KubernetesVersion,
-    /// What the newest values under the current key id showed, for `--dek-type auto`.
+    /// Which kind of DEK source the apiservers write, where that was said or the release knows no
+    /// other.
+    dek_type: Option<DekSourceType>,
+    /// Else it is what the newest values under the current key id showed.
     observed: BTreeMap<KmsName, DekSourceType>,
+    version: KubernetesVersion,
 }
 
 impl Session {
@@ -68,8 +70,9 @@ impl Session {
         refuse_inline_passwords(connection)?;
         let inputs = Inputs::gather(connection)?;
         let bytes = config::read(&inputs.encryption_config)?;
+        let version = inputs.version.unwrap_or_default();
         let options = ParseOptions {
-            version: inputs.version,
+            version,
             automatic_reload: inputs.automatic_reload,
             // What is stored under KMS v1 must stay readable whatever the gate says today.
             kms_v1: Some(true),
@@ -87,9 +90,9 @@ impl Session {
             prefix: inputs.prefix,
             stores,
             keys,
-            dek_type: connection.dek_type,
-            version: inputs.version,
+            dek_type: dek_type(connection.dek_type, inputs.version),
             observed: BTreeMap::new(),
+            version,
         };
         session.refresh_keys().await;
         Ok(session)
@@ -100,23 +103,25 @@ impl Session {
         let Self {
             keys,
             dek_type,
-            version,
             observed,
+            version,
             ..
         } = self;
-        keys.refresh(|provider| match dek_type {
-            DekType::AesGcmKey => DekSourceType::AesGcmKey,
-            DekType::Seed => DekSourceType::HkdfSha256XnonceAesGcmSeed,
-            DekType::Auto => observed
-                .get(provider)
-                .copied()
-                .unwrap_or_else(|| written_by(*version)),
+        keys.refresh(|provider| {
+            dek_type
+                .or_else(|| observed.get(provider).copied())
+                .unwrap_or_else(|| written_by(*version))
         })
         .await;
     }
 
-    /// With `--dek-type auto`: takes over what the newest values showed. Says whether that changes
-    /// what is current.
+    /// Whether it is known which kind of DEK source the apiservers write, whatever is stored.
+    pub fn knows_dek_type(&self) -> bool {
+        self.dek_type.is_some()
+    }
+
+    /// Takes over which kind of DEK source the newest values have, where nothing else says it. Says
+    /// whether that changes what is current.
     pub fn observe(&mut self, newest: BTreeMap<KmsName, DekSourceType>) -> bool {
         let differs = newest.iter().any(|(provider, kind)| {
             self.keys
@@ -124,7 +129,7 @@ impl Session {
                 .get(provider)
                 .is_some_and(|current| current.dek_type != *kind)
         });
-        if self.dek_type != DekType::Auto || !differs {
+        if self.knows_dek_type() || !differs {
             return false;
         }
         self.keys.set_dek_types(&newest);
@@ -133,8 +138,20 @@ impl Session {
     }
 }
 
-/// The kind of DEK source that a release writes without further settings: 1.29 and newer know no
-/// other than seeds, 1.28 writes them only with the gate KMSv2KDF.
+/// What was said, or else what the release that was named can only write: 1.29 and newer know no
+/// other than seeds, whatever 1.28 left behind.
+fn dek_type(said: DekType, version: Option<KubernetesVersion>) -> Option<DekSourceType> {
+    match said {
+        DekType::AesGcmKey => Some(DekSourceType::AesGcmKey),
+        DekType::Seed => Some(DekSourceType::HkdfSha256XnonceAesGcmSeed),
+        DekType::Auto => version
+            .filter(|version| version.minor() >= 29)
+            .map(written_by),
+    }
+}
+
+/// The kind of DEK source that a release writes without further settings: 1.28 writes seeds only with
+/// the gate KMSv2KDF.
 fn written_by(version: KubernetesVersion) -> DekSourceType {
     match version.minor() {
         ..=28 => DekSourceType::AesGcmKey,

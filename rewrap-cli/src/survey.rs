@@ -48,8 +48,8 @@ pub enum Depth {
 
 /// Reads everything in scope and counts it.
 ///
-/// With `--dek-type auto` the newest value under the current key id says which type kube-apiserver
-/// writes; where that changes what is current, the store is read again.
+/// Where nothing else tells which type of DEK source kube-apiserver writes, the newest value under the
+/// current key id does; where that changes what is current, the store is read again.
 ///
 /// # Errors
 /// etcd fails, or the prefix holds no cluster. Values that do not open are counted, not errors.

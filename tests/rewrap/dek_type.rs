@@ -73,6 +73,15 @@ impl Scene {
         (current, stale)
     }
 
+    /// What `get` says of one of them.
+    #[track_caller]
+    fn state(&self, name: &str, flags: &[&str]) -> String {
+        let object = format!("default/{name}");
+        let flags = [flags, &["secrets", &object, "--output=json"]].concat();
+        let said = self.store.harmless("get", &flags, 0).json();
+        said["state"].as_str().unwrap().to_owned()
+    }
+
     /// A run that must rewrite so many, after which all is current and of one kind, and opens to
     /// what it was.
     #[track_caller]
@@ -109,6 +118,11 @@ fn auto_is_the_type_of_the_newest_value_under_the_current_key_id() {
     scene.write(AesGcmKey, ["x", "y", "z"]);
     assert_eq!(scene.counts(&[]), (3, 10));
     assert_eq!(scene.counts(&["--fast"]), (3, 10));
+    assert_eq!(
+        [scene.state("a", &[]), scene.state("x", &[])],
+        ["stale", "current"]
+    );
+    assert_eq!(scene.state("a", &["--dek-type=1"]), "current");
     // The newest one, not the one that sorts last.
     scene.write(Seed, ["a"]);
     assert_eq!(scene.counts(&[]), (4, 9));
@@ -117,8 +131,9 @@ fn auto_is_the_type_of_the_newest_value_under_the_current_key_id() {
     // What somebody says counts for more.
     assert_eq!(scene.counts(&["--dek-type=0"]), (4, 9));
     assert_eq!(scene.counts(&["--dek-type=1"]), (3, 10));
-    // And values, for more than the release.
-    assert_eq!(scene.counts(&["--kubernetes-version=1.34"]), (4, 9));
+    // And a release that writes but one kind, whatever an older one has left.
+    assert_eq!(scene.counts(&["--kubernetes-version=1.34"]), (3, 10));
+    assert_eq!(scene.counts(&[V1_28]), (4, 9));
 
     scene.run(&[], 9, AesGcmKey);
     scene.store.rewrap("verify", &["--dek-type=1"]).expect(1);

@@ -8,13 +8,14 @@ use serde::Serialize;
 use super::{CommandError, Exit, status};
 use crate::{
     chain::Chain,
-    cli::{GetArgs, Output},
+    cli::{self, GetArgs, Output},
     printable::OneLine,
     report,
+    scope::Scope,
     session::Session,
     store::Record,
-    stored::{GroupResource, Opened, Rule},
-    survey::{guess, key_ref, object_state},
+    stored::{GroupResource, Opened, Provider, Rule},
+    survey::{Depth, guess, key_ref, object_state, survey},
 };
 
 /// What is known of one stored object: `kind: StoredObject`.
@@ -40,7 +41,7 @@ struct StoredObject {
 
 /// Shows under which key one object is stored.
 pub(super) async fn get(args: GetArgs) -> Result<Exit, CommandError> {
-    let session = Session::open(&args.connection).await?;
+    let mut session = Session::open(&args.connection).await?;
     status::warn_of_silent_plugins(&session);
     let Ok(resource) = args.resource.parse::<GroupResource>();
     let directory = session
@@ -54,6 +55,9 @@ pub(super) async fn get(args: GetArgs) -> Result<Exit, CommandError> {
         .await?
         .ok_or_else(|| CommandError::NotFound(key.clone()))?;
     let rule = session.rule(&resource);
+    if !args.reveal && matches!(rule.providers(), [Provider::KmsV2(_), ..]) {
+        learn_dek_type(&mut session, &args.resource).await?;
+    }
     let outcome = session.keys.open(&rule, &record.key, &record.value).await;
     if args.reveal {
         let opened = outcome.map_err(|source| CommandError::Unreadable { key, source })?;
@@ -91,6 +95,20 @@ pub(super) async fn get(args: GetArgs) -> Result<Exit, CommandError> {
         eprintln!("next: --reveal prints the object itself, secrets included");
     }
     Ok(if readable { Exit::Done } else { Exit::Findings })
+}
+
+/// Which kind of DEK source is current, only the other values may tell: those of the same resource
+/// are enough.
+async fn learn_dek_type(session: &mut Session, resource: &str) -> Result<(), CommandError> {
+    if session.knows_dek_type() {
+        return Ok(());
+    }
+    let scope = Scope::new(&cli::Scope {
+        resource: vec![resource.to_owned()],
+        ..cli::Scope::default()
+    });
+    survey(session, &scope, Depth::Fast).await?;
+    Ok(())
 }
 
 /// Who seems to have written a value that does not open.

@@ -19,7 +19,8 @@ pub(super) struct Inputs {
     pub(super) prefix: EtcdPrefix,
     pub(super) encryption_config: PathBuf,
     pub(super) automatic_reload: bool,
-    pub(super) version: KubernetesVersion,
+    /// Of the apiservers, where it was said.
+    pub(super) version: Option<KubernetesVersion>,
     /// Maps the sockets of KMS plugins, which the configuration names as the container sees them.
     pub(super) manifest: Option<Manifest>,
 }
@@ -76,9 +77,9 @@ impl Inputs {
             }),
             encryption_config,
             automatic_reload: from.is_some_and(|manifest| manifest.automatic_reload),
-            version: match (typed, from.and_then(|manifest| manifest.version)) {
-                (None, Some(version)) => version,
-                (typed, _) => version(typed)?,
+            version: match typed {
+                Some(_) => Some(version(typed)?),
+                None => from.and_then(|manifest| manifest.version),
             },
             manifest,
         })
