@@ -36,8 +36,9 @@ const MINUTES: Duration = Duration::from_secs(150);
 pub(crate) struct Cluster<S = Etcd> {
     pub(crate) etcd: S,
     pub(crate) apiserver: Apiserver,
-    /// What the apiserver was told of etcd's keys and servers; `rewrap` takes the same words.
-    layout: Vec<String>,
+    /// Flags for every verb of `rewrap`: what the apiserver was told of etcd's keys and servers, in
+    /// the same words.
+    pub(crate) told: Vec<String>,
     folder: TempDir,
     /// How often the apiserver had reloaded its EncryptionConfiguration before it was last written.
     reloads: Cell<f64>,
@@ -64,14 +65,14 @@ impl<S: Backend> Cluster<S> {
             .map(String::as_str)
             .chain(flags.to_vec())
             .collect();
-        let layout = flags.iter().filter(|flag| flag.starts_with("--etcd-"));
-        let layout = layout.map(|&flag| flag.to_owned()).collect();
+        let told = flags.iter().filter(|flag| flag.starts_with("--etcd-"));
+        let told = told.map(|&flag| flag.to_owned()).collect();
         let flags = [&["--event-ttl=60s"], &flags[..]].concat();
         let apiserver = Apiserver::of(release, &etcd.endpoints(), None, &flags);
         let cluster = Self {
             etcd,
             apiserver,
-            layout,
+            told,
             folder: tempfile::tempdir().unwrap(),
             reloads: Cell::new(0.0),
         };
@@ -166,7 +167,7 @@ impl<S: Backend> Cluster<S> {
                 self.encryption().display()
             ))
             .arg(format!("--kubernetes-version={}", self.apiserver.release()))
-            .args(&self.layout)
+            .args(&self.told)
             .args(more);
         command
     }

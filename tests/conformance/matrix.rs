@@ -77,12 +77,14 @@ pub(crate) fn every_transformer_both_ways_on(release: Release) {
     matrix.moves_to(Local(Secretbox, &BOX), "secretbox", BOX[0].name);
     matrix.moves_to(KmsV1(V1, &v1), "kms-v1", V1);
     matrix.moves_to(Kms(V2, &v2), "kms-v2", V2);
-    let expected = if release < Release(29) {
-        AesGcmKey
+    let mut client = Client::new(V2, &v2);
+    if release < Release(29) {
+        matrix.is_sealed_by_both(AesGcmKey, &mut client);
     } else {
-        Seed
-    };
-    matrix.is_sealed_with(expected, &mut Client::new(V2, &v2));
+        matrix.is_sealed_by_both(Seed, &mut client);
+        matrix.finds_keys_of_1_28_stale(&mut client);
+        matrix.is_sealed_by_both(Seed, &mut client);
+    }
     matrix.moves_to(Identity, "identity", "");
     matrix.is_what_was_opened();
 }
@@ -207,15 +209,18 @@ impl<'a> Matrix<'a> {
         ]
     }
 
-    /// Every value is an envelope of this kind. `rewrap` made a DEK source of its own, and under a
-    /// type 0 DEK no nonce is used twice.
-    fn is_sealed_with(&self, kind: DekSourceType, client: &mut Client) {
+    /// Every value is an envelope of this kind, and under a type 0 DEK no nonce is used twice. Gives
+    /// the DEK sources by object.
+    fn is_sealed_with(
+        &self,
+        kind: DekSourceType,
+        client: &mut Client,
+    ) -> BTreeMap<&Object, Vec<u8>> {
         let mut nonces: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
         let mut sources = BTreeMap::new();
-        for Stored { key, value, .. } in self.cluster.etcd.list("/registry/") {
-            let Some(opened) = client.open(&key, &value) else {
-                continue;
-            };
+        for object in self.touched.iter().chain(&self.untouched) {
+            let Stored { key, value, .. } = self.cluster.stored(object);
+            let opened = client.open(&key, &value).unwrap();
             assert_eq!(opened.kind, kind, "{key}");
             let source = opened.dek_source.ciphertext.as_bytes().to_vec();
             if kind == AesGcmKey {
@@ -225,10 +230,28 @@ impl<'a> Matrix<'a> {
                 let nonces = nonces.entry(source.clone()).or_default();
                 assert!(nonces.insert(opened.nonce), "{key}");
             }
-            sources.insert(key, source);
+            sources.insert(object, source);
         }
-        let source = |object| &sources[&self.cluster.stored(object).key];
-        assert_ne!(source(&self.touched[0]), source(&self.untouched[0]));
+        sources
+    }
+
+    /// The DEK sources of the apiserver and of `rewrap` are two.
+    fn is_sealed_by_both(&self, kind: DekSourceType, client: &mut Client) {
+        let sources = self.is_sealed_with(kind, client);
+        let sources: BTreeSet<_> = sources.into_values().collect();
+        assert_eq!(sources.len(), 2);
+    }
+
+    /// An upgrade from 1.28 makes all stale, though the KEK is the same.
+    fn finds_keys_of_1_28_stale(&self, client: &mut Client) {
+        step("kms-v2 as 1.28 writes it");
+        let report = self.cluster.rewrap_run_with(&[], &["--dek-type=0"]);
+        report.expect(0);
+        self.is_sealed_with(AesGcmKey, client);
+        for object in &self.touched {
+            assert!(self.cluster.agrees_is_stale(object), "{object:?}");
+        }
+        self.rewraps(&json!({"provider": "kms-v2", "key": V2}));
     }
 
     /// The objects are plain text now, and byte by byte what `rewrap` opened.

@@ -1,6 +1,8 @@
 //! What `make conformance-all` runs besides: the releases between the oldest and the newest.
 //! `make conformance` leaves this module out by its name.
 
+mod upgrade;
+
 /// The suites that every release lives through, for these minor releases of Kubernetes 1.
 macro_rules! releases {
     ($($name:ident: $minor:literal),*) => {$(
