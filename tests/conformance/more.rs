@@ -24,4 +24,4 @@ macro_rules! releases {
     )*};
 }
 
-releases! { v1_28: 28 }
+releases! { v1_28: 28, v1_29: 29, v1_30: 30, v1_34: 34 }

@@ -11,6 +11,7 @@ use std::{
 
 use serde_json::Value;
 
+mod compatibility;
 mod daemon;
 mod encryption;
 mod pod;
