@@ -233,6 +233,10 @@ pub struct RunArgs {
     /// whether it is under the plugin's current key.
     #[arg(long, help_heading = "Scope")]
     pub force_kms_v1: bool,
+    /// Also what is encrypted and current, once. On kine this pushes out the values before those,
+    /// which its database keeps beside them.
+    #[arg(long, help_heading = "Scope")]
+    pub also_current: bool,
     /// How fast.
     #[command(flatten)]
     pub pace: PaceArgs,

@@ -47,6 +47,8 @@ pub struct Options {
     pub from_key: Option<String>,
     /// Also what lies under KMS v1 since before the run: nothing tells under which KEK.
     pub force_kms_v1: bool,
+    /// Also what is encrypted and current since before the run.
+    pub also_current: bool,
     /// Stop after so many rewritten objects.
     pub limit: Option<u64>,
     /// Transactions in flight.

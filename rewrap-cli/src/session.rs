@@ -14,7 +14,7 @@ use crate::{
     },
     keys::{Keys, KmsConnection},
     kms::{KmsClient, KmsV1Client},
-    store::{Login, Store, StoreConfig, TlsFiles},
+    store::{Kind, Login, Store, StoreConfig, TlsFiles},
     stored::{EtcdPrefix, GroupResource, KmsName},
 };
 
@@ -96,6 +96,12 @@ impl Session {
         };
         session.refresh_keys().await;
         Ok(session)
+    }
+
+    /// Whether one of the stores is kine.
+    pub fn has_kine(&self) -> bool {
+        let mut stores = self.stores.iter();
+        stores.any(|named| named.store.kind() == Kind::Kine)
     }
 
     /// Asks the KMS plugins for their current keys.

@@ -14,13 +14,19 @@ fn every_cell_names_a_test_that_exists() {
     let mut named = 0;
     for line in page.lines().filter(|line| line.starts_with("| ")) {
         let cells: Vec<_> = line.trim_matches('|').split(" | ").collect();
-        if cells.iter().all(|cell| !cell.contains('`') && cell.trim() != "–") {
+        if cells
+            .iter()
+            .all(|cell| !cell.contains('`') && cell.trim() != "–")
+        {
             // The head of a table.
             continue;
         }
         for cell in &cells[1..] {
             let tests: Vec<_> = cell.split('`').skip(1).step_by(2).collect();
-            assert!(!tests.is_empty() || cell.trim() == "–", "{cell:?} in {line}");
+            assert!(
+                !tests.is_empty() || cell.trim() == "–",
+                "{cell:?} in {line}"
+            );
             for test in tests {
                 assert!(exists(test, &sources), "there is no test {test}");
                 named += 1;

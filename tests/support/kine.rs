@@ -1,6 +1,9 @@
 //! A real kine before SQLite, as k3s has it, and a second way into it.
 
-use std::{path::PathBuf, process::Command};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use hyper_util::rt::TokioIo;
 use prost::bytes::Bytes;
@@ -83,16 +86,12 @@ fn spawn(name: &'static str, folder: &TempDir, flags: &[String]) -> Server {
 }
 
 /// One answer to a range, without the code under test.
-fn range(
-    socket: &PathBuf,
-    key: &[u8],
-    end: &[u8],
-) -> Result<Vec<Stored>, Box<dyn std::error::Error>> {
+fn range(socket: &Path, key: &[u8], end: &[u8]) -> Result<Vec<Stored>, Box<dyn std::error::Error>> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     runtime.block_on(async {
-        let socket = socket.clone();
+        let socket = socket.to_path_buf();
         let channel = Endpoint::from_static("http://localhost")
             .connect_with_connector(service_fn(move |_| {
                 let socket = socket.clone();

@@ -2,6 +2,7 @@
 
 use kms_proto::inventory::{
     API_VERSION, Inventory, ObjectState, PlannedResource, ResourceInventory, RewrapPlan,
+    WrittenWith,
 };
 
 use super::{CommandError, Exit, status};
@@ -43,11 +44,24 @@ pub(super) fn left_to_rewrite(inventory: &Inventory) -> u64 {
 /// All objects of which nothing tells under which KEK they are: a run rewrites them where it is told
 /// to.
 pub(super) fn under_kms_v1(inventory: &Inventory) -> u64 {
+    count(inventory, |row| {
+        row.state == ObjectState::Unknowable && row.key.provider == "kms-v1"
+    })
+}
+
+/// All objects that are encrypted as they should be: a run rewrites them where it is told to.
+pub(super) fn encrypted_and_current(inventory: &Inventory) -> u64 {
+    count(inventory, |row| {
+        row.state == ObjectState::Current && row.key.provider != "identity"
+    })
+}
+
+fn count(inventory: &Inventory, counts: impl Fn(&WrittenWith) -> bool) -> u64 {
     inventory
         .resources
         .iter()
         .flat_map(|resource| &resource.written_with)
-        .filter(|row| row.state == ObjectState::Unknowable && row.key.provider == "kms-v1")
+        .filter(|row| counts(row))
         .map(|row| row.objects)
         .sum()
 }
@@ -90,11 +104,11 @@ fn plan_of(inventory: &Inventory, pace: &PaceArgs, loads: &[Load]) -> RewrapPlan
         .map(|resource| resource.objects)
         .sum();
     let member = loads.first().and_then(Load::largest);
-    let writes: u64 = loads.iter().map(Load::writes).sum();
+    let objects: u64 = resources.iter().map(|resource| resource.objects).sum();
     RewrapPlan {
         api_version: API_VERSION,
         kind: "RewrapPlan",
-        objects: resources.iter().map(|resource| resource.objects).sum(),
+        objects,
         bytes: resources.iter().map(|resource| resource.bytes).sum(),
         kms_calls: inventory.dek_sources.len() as u64 + 2 * (wraps + v1),
         growth_bytes: loads.iter().map(|load| load.growth).sum(),
@@ -102,7 +116,7 @@ fn plan_of(inventory: &Inventory, pace: &PaceArgs, loads: &[Load]) -> RewrapPlan
         db_quota: member
             .and_then(|member| member.quota)
             .map(i64::unsigned_abs),
-        seconds: (!pace.max).then(|| writes.div_ceil(u64::from(pace.rate))),
+        seconds: (!pace.max).then(|| objects.div_ceil(u64::from(pace.rate))),
         warnings: warnings(inventory, loads),
         resources,
     }

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use kms_proto::inventory::RewrapReport;
+use kms_proto::inventory::{Inventory, RewrapReport};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{
     CommandError, Exit,
-    plan::{left_to_rewrite, under_kms_v1},
+    plan::{encrypted_and_current, left_to_rewrite, under_kms_v1},
     status,
 };
 use crate::{
@@ -39,11 +39,7 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, CommandError> {
     state.first_look(&inventory);
     refuse_unusable_targets(&session, &inventory)?;
     refuse_unknown_key(&args, &session, &inventory)?;
-    let forced = if args.force_kms_v1 {
-        under_kms_v1(&inventory)
-    } else {
-        0
-    };
+    let forced = forced(&args, &inventory);
     let ended = match left_to_rewrite(&inventory) + forced {
         0 => Ok(PassEnd::Finished),
         work => {
@@ -66,9 +62,22 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, CommandError> {
     report::print(args.output, &report, report::report_text).map_err(CommandError::Io)?;
     let end = ended?;
     if args.output == Output::Table {
-        eprint!("{}", next_command(end, &report));
+        let kine = session.has_kine() && !args.also_current;
+        eprint!("{}", next_command(end, &report, kine));
     }
     Ok(exit(end, &report))
+}
+
+/// Objects that are rewritten only because a flag says so.
+fn forced(args: &RunArgs, inventory: &Inventory) -> u64 {
+    let mut forced = 0;
+    if args.force_kms_v1 {
+        forced += under_kms_v1(inventory);
+    }
+    if args.also_current {
+        forced += encrypted_and_current(inventory);
+    }
+    forced
 }
 
 /// What the members of the stores say that an operator should know before much is written.
@@ -85,6 +94,7 @@ fn options(args: &RunArgs) -> Options {
         scope: Scope::new(&args.scope),
         from_key: args.from_key.clone(),
         force_kms_v1: args.force_kms_v1,
+        also_current: args.also_current,
         limit: args.limit,
         concurrency: args.pace.concurrency.into(),
         pace: Pace::new((!args.pace.max).then_some(args.pace.rate)),
@@ -132,7 +142,8 @@ fn exit(end: PassEnd, report: &RewrapReport) -> Exit {
     }
 }
 
-fn next_command(end: PassEnd, report: &RewrapReport) -> &'static str {
+/// `kine` is whether old values are left beside the new ones.
+fn next_command(end: PassEnd, report: &RewrapReport, kine: bool) -> &'static str {
     match end {
         PassEnd::Stopped => "next: the same command again goes on where this run ended\n",
         PassEnd::Limit => "next: the same command again rewrites the next portion\n",
@@ -142,6 +153,10 @@ fn next_command(end: PassEnd, report: &RewrapReport) -> &'static str {
         PassEnd::Finished if report.unknowable > 0 => {
             "next: KMS v1 stores no key id; --force-kms-v1 brings what is under it to the plugin's \
              current key\n"
+        }
+        PassEnd::Finished if kine => {
+            "next: `rewrap verify` proves it at one revision; then `rewrap run --also-current` pushes \
+             out\nthe values before the newest ones, which kine keeps beside them\n"
         }
         PassEnd::Finished => "next: `rewrap verify` proves it at one revision\n",
     }

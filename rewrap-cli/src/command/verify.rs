@@ -9,8 +9,7 @@ use crate::{
     cli::{Output, VerifyArgs},
     report,
     scope::Scope,
-    session::{NamedStore, Session},
-    store::Kind,
+    session::Session,
     stored::Provider,
     survey::survey_at_one_revision,
 };
@@ -43,22 +42,22 @@ pub(super) async fn verify(args: VerifyArgs) -> Result<Exit, CommandError> {
     Ok(if clean { Exit::Done } else { Exit::Findings })
 }
 
-/// kine keeps its newest thousand revisions however old they are (`--compact-min-retain`).
+/// kine keeps its newest thousand revisions however old they are (`--compact-min-retain`), and in
+/// the newest revision of an object the value before.
 fn when_to_remove(session: &Session, inventory: &Inventory) -> String {
     let revisions = inventory.stores.iter().map(|store| store.revision);
     let revision = revisions.max().unwrap_or_default();
-    let is_kine = |store: &NamedStore| store.store.kind() == Kind::Kine;
-    let (who, when) = if session.stores.iter().any(is_kine) {
-        (
-            "kine",
-            "2 compaction intervals, and 1,000 writes of anybody, by default",
-        )
-    } else {
-        ("etcd", "2 compaction intervals, 10 minutes by default")
-    };
+    if session.has_kine() {
+        return format!(
+            "next: `rewrap run --also-current`, unless that was done under these keys: kine keeps the\n\
+             value before the newest one beside it. Then keep what is not needed readable until kine\n\
+             has compacted everything of before that run (2 compaction intervals and 1,000 writes of\n\
+             anybody, by default; it is at revision {revision}), and remove it"
+        );
+    }
     format!(
-        "next: keep what is not needed readable until {who} has compacted everything before\n\
-         revision {revision} ({when}), then remove it"
+        "next: keep what is not needed readable until etcd has compacted everything before\n\
+         revision {revision} (2 compaction intervals, 10 minutes by default), then remove it"
     )
 }
 

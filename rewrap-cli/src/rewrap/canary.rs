@@ -2,8 +2,6 @@
 //! apiserver. If one cannot read it, the old value is put back before anybody else misses it for
 //! long.
 
-use prost::bytes::Bytes;
-
 use super::{
     Rewrap, RunError,
     one::{Fate, Stale, Verdict, seal},
@@ -81,14 +79,11 @@ impl Rewrap<'_> {
                 if !self.begin() {
                     return Ok(());
                 }
-                let canary = self.write_canary(area, rule, &record, &stale).await?;
-                let Some((revision, value)) = canary else {
+                let Some(revision) = self.write_canary(area, rule, &record, &stale).await? else {
                     continue;
                 };
                 match read_back(apiservers, &url, revision).await {
                     Ok(proved) => {
-                        let store = &self.session.stores[area.store].store;
-                        self.push_out(store, &record, revision, value).await?;
                         self.state.add(Fate::Rewrapped { conflicts: 0 });
                         if proved {
                             return Ok(());
@@ -104,7 +99,7 @@ impl Rewrap<'_> {
         }
     }
 
-    /// The new value and its revision; nothing where this object does not do as a canary: another
+    /// The revision of the new value; nothing where this object does not do as a canary: another
     /// writer was first, it does not fit into a request, its lease has ended.
     async fn write_canary(
         &self,
@@ -112,29 +107,19 @@ impl Rewrap<'_> {
         rule: &Rule,
         record: &Record,
         stale: &Stale,
-    ) -> Result<Option<(i64, Bytes)>, RunError> {
+    ) -> Result<Option<i64>, RunError> {
         let dek = self.write_dek(rule).await?;
         let Ok(value) = seal(rule, &record.key, stale, dek.as_deref()) else {
             return Ok(None);
         };
-        let value = Bytes::from(value);
         let store = &self.session.stores[area.store].store;
         let put = store
-            .compare_and_put(
-                &record.key,
-                record.mod_revision,
-                value.clone(),
-                record.lease,
-            )
+            .compare_and_put(&record.key, record.mod_revision, value.into(), record.lease)
             .await;
         match put {
-            Ok(Put::Done { revision }) => Ok(Some((revision, value))),
+            Ok(Put::Done { revision }) => Ok(Some(revision)),
             Ok(Put::Lost(_))
-            | Err(
-                StoreError::LeaseNotFound { .. }
-                | StoreError::TooLarge { .. }
-                | StoreError::OtherKey { .. },
-            ) => Ok(None),
+            | Err(StoreError::LeaseNotFound { .. } | StoreError::TooLarge { .. }) => Ok(None),
             Err(error) => Err(error.into()),
         }
     }

@@ -1,11 +1,9 @@
 //! One object: judge, seal, compare and swap, and judge again if somebody else was first.
 
-use prost::bytes::Bytes;
-
 use super::{Rewrap, RunError, TRIES};
 use crate::{
     area::{Area, OddKey},
-    store::{Kind, Put, Record, Store, StoreError},
+    store::{Put, Record, StoreError},
     stored::{
         NotAnObject, OpenError, Opened, Plaintext, ProviderKind, Rule, SealError, State, WriteDek,
         object::{self, Identity},
@@ -97,20 +95,11 @@ impl Rewrap<'_> {
                     });
                 }
             };
-            let value = Bytes::from(value);
             let put = store
-                .compare_and_put(
-                    &record.key,
-                    record.mod_revision,
-                    value.clone(),
-                    record.lease,
-                )
+                .compare_and_put(&record.key, record.mod_revision, value.into(), record.lease)
                 .await;
             let lost = match put {
-                Ok(Put::Done { revision }) => {
-                    self.push_out(store, &record, revision, value).await?;
-                    return Ok(Fate::Rewrapped { conflicts });
-                }
+                Ok(Put::Done { .. }) => return Ok(Fate::Rewrapped { conflicts }),
                 Ok(Put::Lost(lost)) => lost,
                 // The lease ended between reading and writing, and the object with it.
                 Err(StoreError::LeaseNotFound { .. }) => store.get(&record.key).await?,
@@ -140,29 +129,10 @@ impl Rewrap<'_> {
         }
     }
 
-    /// kine keeps the value before the newest one beside it until the key is written once more: a
-    /// second write pushes the old value out. If somebody else is first, theirs does.
-    pub(super) async fn push_out(
-        &self,
-        store: &Store,
-        record: &Record,
-        revision: i64,
-        value: Bytes,
-    ) -> Result<(), RunError> {
-        if store.kind() == Kind::Kine {
-            self.options.pace.turn().await;
-            store
-                .compare_and_put(&record.key, revision, value, record.lease)
-                .await?;
-        }
-        Ok(())
-    }
-
-    /// Whether to rewrite an object under KMS v1 whatever KEK it is under: once, so not what was
-    /// written since the run began.
-    fn is_forced(&self, area: &Area, record: &Record) -> bool {
-        let first = self.state.first_revision(area.store);
-        self.options.force_kms_v1 && record.mod_revision <= first
+    /// Whether nobody has written the object since the run began: what is rewritten whatever key it
+    /// is under is rewritten once.
+    fn is_untouched(&self, area: &Area, record: &Record) -> bool {
+        record.mod_revision <= self.state.first_revision(area.store)
     }
 
     /// The only way to a [`Stale`].
@@ -187,15 +157,19 @@ impl Rewrap<'_> {
             Ok(opened) => opened,
             Err(error) => return failed(ObjectError::Open(error)),
         };
+        let untouched = self.is_untouched(area, record);
+        let encrypted = opened.written_with.provider() != ProviderKind::Identity;
         match opened.state {
-            State::Current => return Verdict::Skip(Fate::AlreadyCurrent { conflicts }),
+            State::Current if !(self.options.also_current && encrypted && untouched) => {
+                return Verdict::Skip(Fate::AlreadyCurrent { conflicts });
+            }
             State::Unknowable if opened.written_with.provider() != ProviderKind::KmsV1 => {
                 return failed(ObjectError::Unknowable);
             }
-            State::Unknowable if !self.is_forced(area, record) => {
+            State::Unknowable if !(self.options.force_kms_v1 && untouched) => {
                 return Verdict::Skip(Fate::Unknowable);
             }
-            State::Plaintext | State::Stale(_) | State::Unknowable => {}
+            State::Current | State::Plaintext | State::Stale(_) | State::Unknowable => {}
         }
         if let Some(from) = &self.options.from_key
             && opened.written_with.key().map(|key| &**key) != Some(from)

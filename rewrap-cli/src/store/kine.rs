@@ -89,29 +89,23 @@ mod tests {
 
     #[test]
     fn a_range_is_a_directory_or_its_end() {
-        let directory = |key: &str, end: &str| {
-            super::directory(&RangeOptions {
+        let of = |key: &str, end: &str| {
+            directory(&RangeOptions {
                 key: key.into(),
                 range_end: end.into(),
                 ..RangeOptions::default()
             })
         };
         let secrets = Some(b"/registry/secrets/".to_vec());
-        assert_eq!(
-            directory("/registry/secrets/", "/registry/secrets0"),
-            secrets
-        );
-        assert_eq!(
-            directory("/registry/secrets/a\0", "/registry/secrets0"),
-            secrets
-        );
-        assert_eq!(directory("/", "0"), Some(b"/".to_vec()));
+        assert_eq!(of("/registry/secrets/", "/registry/secrets0"), secrets);
+        assert_eq!(of("/registry/secrets/a\0", "/registry/secrets0"), secrets);
+        assert_eq!(of("/", "0"), Some(b"/".to_vec()));
         for (key, end) in [
             ("/registry/health", "/registry/healti"),
             ("\0", "\0"),
             ("/registry/pods/", "/registry/secrets0"),
         ] {
-            assert_eq!(directory(key, end), None, "{key} up to {end}");
+            assert_eq!(of(key, end), None, "{key} up to {end}");
         }
     }
 }

@@ -11,7 +11,12 @@ pub(super) mod mvccpb {
 
 /// Package `etcdserverpb`.
 pub(super) mod etcdserverpb {
-    #![expect(unreachable_pub, unused_qualifications, reason = "generated")]
+    #![expect(
+        unreachable_pub,
+        unused_qualifications,
+        clippy::enum_variant_names,
+        reason = "generated"
+    )]
     tonic::include_proto!("etcdserverpb");
 }
 

@@ -54,11 +54,6 @@ impl Load {
         answers.max_by_key(|member| member.db_size)
     }
 
-    /// Writes for every object.
-    pub(super) fn writes(&self) -> u64 {
-        self.objects * writes_per_object(self.kind)
-    }
-
     /// What to think of before.
     pub(super) fn warnings(&self) -> Vec<String> {
         let mut warnings = concerns(&self.answers);
@@ -92,14 +87,15 @@ impl Load {
     }
 
     fn kine(&self) -> Vec<String> {
-        let mut warnings = vec![format!(
-            "kine tells no quota and no alarm: see that the disk of its database has room for {}",
-            bytes(self.growth)
-        )];
-        warnings.push(
-            "beside the newest value kine keeps the one before it, so every object is written twice"
+        let mut warnings = vec![
+            format!(
+                "kine tells no quota and no alarm: see that the disk of its database has room for {}",
+                bytes(self.growth)
+            ),
+            "beside the newest value kine keeps the one before it: when all is rewritten and \
+             verified, `rewrap run --also-current` pushes out the old ones"
                 .to_owned(),
-        );
+        ];
         if self.events {
             warnings.push(
                 "on kine a lease is a time from the newest write: a rewritten Event lives for its \
@@ -111,18 +107,11 @@ impl Load {
     }
 }
 
-fn writes_per_object(kind: Kind) -> u64 {
-    match kind {
-        Kind::Etcd => 1,
-        Kind::Kine => 2,
-    }
-}
-
-/// Every write is a new row or revision beside the old one; in kine's rows is also the value before.
+/// Every write is a new revision beside the old one; kine's have the value before in them too.
 fn growth(kind: Kind, objects: u64, old: u64) -> u64 {
     let new = old + objects * OVERHEAD;
     match kind {
         Kind::Etcd => new,
-        Kind::Kine => old + 3 * new,
+        Kind::Kine => old + new,
     }
 }
