@@ -1,5 +1,7 @@
 //! An apiserver that is behind must not lose sight of its objects.
 
+use std::collections::BTreeMap;
+
 use super::{churn::secret, cluster::Cluster, kinds::config_map, ledger::Ledger};
 use crate::support::{
     apiserver::Apiserver,
@@ -30,11 +32,11 @@ fn an_apiserver_that_lacks_the_new_key_stops_the_run() {
     cluster.write_encryption(&["secrets"], &[AesGcm("new"), AesCbc("old")]);
     cluster.wait_for_reload();
 
-    let stored = cluster.etcd.list("/registry/secrets/");
+    let stored = values(&cluster, "/registry/secrets/");
     let refused = cluster.rewrap_run(&[&behind]).expect(5);
     assert!(refused.stderr.contains(&behind.url()), "{refused}");
     assert!(
-        cluster.etcd.list("/registry/secrets/") == stored,
+        values(&cluster, "/registry/secrets/") == stored,
         "the old value is not back"
     );
     secrets.read_back(&cluster.kube());
@@ -74,15 +76,23 @@ fn an_apiserver_that_encrypts_fewer_resources_stops_the_run() {
     );
     cluster.wait_for_reload();
 
-    let stored = cluster.etcd.list("/registry/configmaps/");
+    let stored = values(&cluster, "/registry/configmaps/");
     let refused = cluster.rewrap_run(&[&behind]).expect(5);
     assert!(refused.stderr.contains("configmaps"), "{refused}");
     assert!(
-        cluster.etcd.list("/registry/configmaps/") == stored,
+        values(&cluster, "/registry/configmaps/") == stored,
         "the old value is not back"
     );
     for kube in [cluster.kube(), behind.client()] {
         secrets.read_back(&kube);
         config_maps.read_back(&kube);
     }
+}
+
+/// What is stored under a prefix; who wrote it how often does not matter.
+fn values(cluster: &Cluster, prefix: &str) -> BTreeMap<String, (Vec<u8>, i64)> {
+    let stored = cluster.etcd.list(prefix).into_iter();
+    stored
+        .map(|stored| (stored.key, (stored.value, stored.lease)))
+        .collect()
 }
