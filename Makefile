@@ -45,7 +45,7 @@ kms-contract:
 # Ratios against the limits of the same run; see benches/.
 bench:
 	@$(ETCD) >/dev/null
-	$(CARGO) bench --locked --package ringfence --bench '*'
+	$(CARGO) bench --locked --package ringfence --no-fail-fast --bench '*'
 
 lint:
 	$(CARGO) fmt --all --check

@@ -1,5 +1,7 @@
 //! Decrypt over the socket, as kube-apiserver asks for it, against the real `kms-plugin`.
 
+#[path = "support/connect.rs"]
+mod connect;
 #[path = "support/plugin.rs"]
 mod plugin;
 #[path = "support/target.rs"]
@@ -8,19 +10,17 @@ mod target;
 use std::{
     error::Error,
     fs,
-    path::PathBuf,
     time::{Duration, Instant},
 };
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use hyper_util::rt::TokioIo;
 use kms_proto::wire::v2::{
     DecryptRequest, EncryptRequest, key_management_service_client::KeyManagementServiceClient,
 };
 use tokio::net::UnixStream;
-use tonic::transport::{Channel, Endpoint};
-use tower::service_fn;
+use tonic::transport::Channel;
 
+use connect::connect;
 use plugin::Plugin;
 
 type Client = KeyManagementServiceClient<Channel>;
@@ -81,15 +81,6 @@ async fn decrypt(mut client: Client, request: DecryptRequest) -> Result<Duration
         return Err("Decrypt gave another plaintext back".into());
     }
     Ok(time)
-}
-
-async fn connect(socket: PathBuf) -> Result<Channel, tonic::transport::Error> {
-    Endpoint::from_static("http://localhost")
-        .connect_with_connector(service_fn(move |_| {
-            let socket = socket.clone();
-            async move { UnixStream::connect(socket).await.map(TokioIo::new) }
-        }))
-        .await
 }
 
 /// The most memory that a process ever had resident, in KiB.

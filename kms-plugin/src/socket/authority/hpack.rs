@@ -46,11 +46,16 @@ impl Hpack {
                 ..0x20 => (false, 4),
             };
             let name = match fields.integer(prefix)? {
-                0 => Name::from(fields.string(&mut self.text)?),
+                0 => Name::from(fields.string()?.decoded(&mut self.text)?),
                 index => self.table.name(index)?,
             };
             let value_at = block.len() - fields.rest.len();
-            let value = fields.string(&mut self.text)?;
+            let value = fields.string()?;
+            if !is_added && !name.is_authority {
+                // Nothing depends on it.
+                continue;
+            }
+            let value = value.decoded(&mut self.text)?;
             if name.is_authority
                 && let Some(valid) = mended_authority(value)
             {
@@ -127,27 +132,40 @@ impl<'a> Reader<'a> {
         Err(Unclear)
     }
 
-    /// A string literal, decoded, in `text` if need be (RFC 7541, 5.2).
-    fn string<'b>(&mut self, text: &'b mut Vec<u8>) -> Result<&'b [u8], Unclear>
-    where
-        'a: 'b,
-    {
+    /// A string literal (RFC 7541, 5.2).
+    fn string(&mut self) -> Result<Text<'a>, Unclear> {
         let is_huffman = self.rest.first().is_some_and(|first| *first >= 0x80);
         let len = self.integer(7)?;
-        let (string, rest) = self.rest.split_at_checked(len).ok_or(Unclear)?;
+        let (bytes, rest) = self.rest.split_at_checked(len).ok_or(Unclear)?;
         self.rest = rest;
-        if !is_huffman {
-            return Ok(string);
-        }
-        text.clear();
-        huffman::decode(string, text)?;
-        Ok(text)
+        Ok(Text { bytes, is_huffman })
     }
 
     fn byte(&mut self) -> Result<u8, Unclear> {
         let (first, rest) = self.rest.split_first().ok_or(Unclear)?;
         self.rest = rest;
         Ok(*first)
+    }
+}
+
+/// What a string literal holds.
+struct Text<'a> {
+    bytes: &'a [u8],
+    is_huffman: bool,
+}
+
+impl<'a> Text<'a> {
+    /// What it says: in itself, or in `space`.
+    fn decoded<'b>(self, space: &'b mut Vec<u8>) -> Result<&'b [u8], Unclear>
+    where
+        'a: 'b,
+    {
+        if !self.is_huffman {
+            return Ok(self.bytes);
+        }
+        space.clear();
+        huffman::decode(self.bytes, space)?;
+        Ok(space)
     }
 }
 

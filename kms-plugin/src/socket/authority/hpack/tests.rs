@@ -169,7 +169,7 @@ fn lengths_are_written_as_they_are_read() {
         let mut block = Vec::new();
         push_string(&mut block, &text);
         let mut reader = Reader { rest: &block };
-        assert_eq!(reader.string(&mut Vec::new()).unwrap(), text);
+        assert_eq!(reader.string().unwrap().bytes, text);
         assert!(reader.rest.is_empty());
     }
 }
