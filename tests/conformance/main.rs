@@ -11,6 +11,7 @@ mod churn;
 mod cluster;
 mod gate;
 mod kinds;
+mod kine;
 mod ledger;
 mod loader;
 mod matrix;

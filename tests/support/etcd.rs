@@ -18,6 +18,7 @@ use super::server;
 mod certificates;
 pub(crate) mod gateway;
 pub(crate) mod members;
+pub(crate) mod wire;
 
 pub(crate) use certificates::Certificates;
 

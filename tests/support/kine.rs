@@ -1,25 +1,34 @@
 //! A real kine before SQLite, as k3s has it, and a second way into it.
 
 use std::{
+    fs,
+    os::unix::net::UnixStream,
     path::{Path, PathBuf},
     process::Command,
+    thread,
 };
 
 use hyper_util::rt::TokioIo;
 use prost::bytes::Bytes;
 use tempfile::TempDir;
-use tokio::net::UnixStream;
-use tonic::transport::Endpoint;
+use tokio::net;
+use tonic::{Request, Status, client::Grpc, codegen::http::uri::PathAndQuery, transport::Endpoint};
+use tonic_prost::ProstCodec;
 use tower::service_fn;
 
 use super::{
-    etcd::gateway::Stored,
+    etcd::{
+        Certificates,
+        gateway::Stored,
+        wire::{KeyValue, RangeRequest, RangeResponse},
+    },
     server::{Server, binary},
 };
 
 /// Listens on a socket in a folder of its own, where its database is too; killed when dropped.
 pub(crate) struct Kine {
     name: &'static str,
+    scheme: &'static str,
     flags: Vec<String>,
     server: Server,
     folder: TempDir,
@@ -28,10 +37,25 @@ pub(crate) struct Kine {
 impl Kine {
     /// One that `tests/servers` knows under this name, with more flags.
     pub(crate) fn start(name: &'static str, flags: &[&str]) -> Self {
+        let flags = flags.iter().map(|&flag| flag.to_owned()).collect();
+        Self::start_as(name, "unix", flags)
+    }
+
+    /// With a certificate that [`Certificates`] made; there is no second way into it.
+    pub(crate) fn start_tls(name: &'static str, files: &Certificates) -> Self {
+        let flag = |flag: &str, file: &str| format!("--{flag}={}", files.path(file).display());
+        let flags = [
+            flag("server-cert-file", "server.pem"),
+            flag("server-key-file", "server.key"),
+        ];
+        Self::start_as(name, "unixs", flags.into())
+    }
+
+    fn start_as(name: &'static str, scheme: &'static str, flags: Vec<String>) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let flags: Vec<_> = flags.iter().map(|&flag| flag.to_owned()).collect();
         let mut kine = Self {
             name,
+            scheme,
             server: spawn(name, &folder, &flags),
             flags,
             folder,
@@ -48,14 +72,16 @@ impl Kine {
     }
 
     fn wait_until_ready(&mut self) {
-        let socket = self.socket();
-        self.server
-            .wait_until("answers", || range(&socket, b"/registry/health", b"").ok());
+        let (socket, scheme) = (self.socket(), self.scheme);
+        self.server.wait_until("answers", || match scheme {
+            "unix" => range(&socket, b"/registry/health", b"").map(drop).ok(),
+            _ => UnixStream::connect(&socket).map(drop).ok(),
+        });
     }
 
-    /// `unix:///PATH`.
+    /// `unix:///PATH`, or unixs.
     pub(crate) fn endpoint(&self) -> String {
-        format!("unix://{}", self.socket().display())
+        format!("{}://{}", self.scheme, self.socket().display())
     }
 
     /// Everything in a directory, which the prefix must name.
@@ -64,9 +90,12 @@ impl Kine {
         range(&self.socket(), prefix.as_bytes(), end.as_bytes()).unwrap()
     }
 
-    /// The folder of the files of its database.
-    pub(crate) fn database(&self) -> PathBuf {
-        self.folder.path().join("db")
+    /// What the files of its database hold, one after the other.
+    pub(crate) fn database(&self) -> Vec<u8> {
+        let files = fs::read_dir(self.folder.path().join("db")).unwrap();
+        files
+            .flat_map(|file| fs::read(file.unwrap().path()).unwrap())
+            .collect()
     }
 
     fn socket(&self) -> PathBuf {
@@ -85,69 +114,48 @@ fn spawn(name: &'static str, folder: &TempDir, flags: &[String]) -> Server {
     Server::start("kine", &mut command, folder.path())
 }
 
-/// One answer to a range, without the code under test.
-fn range(socket: &Path, key: &[u8], end: &[u8]) -> Result<Vec<Stored>, Box<dyn std::error::Error>> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    runtime.block_on(async {
-        let socket = socket.to_path_buf();
-        let channel = Endpoint::from_static("http://localhost")
-            .connect_with_connector(service_fn(move |_| {
-                let socket = socket.clone();
-                async move { UnixStream::connect(socket).await.map(TokioIo::new) }
-            }))
-            .await?;
-        let mut client = tonic::client::Grpc::new(channel).max_decoding_message_size(64 << 20);
-        client.ready().await?;
-        let request = RangeRequest {
-            key: Bytes::copy_from_slice(key),
-            range_end: Bytes::copy_from_slice(end),
-        };
-        let answer: tonic::Response<RangeResponse> = client
-            .unary(
-                tonic::Request::new(request),
-                "/etcdserverpb.KV/Range".parse()?,
-                tonic_prost::ProstCodec::default(),
-            )
-            .await?;
-        let stored = answer.into_inner().kvs.into_iter().map(|kv| {
-            Ok(Stored {
-                key: String::from_utf8(kv.key.into())?,
-                value: kv.value.into(),
-                revision: kv.mod_revision,
-                version: 0,
-                lease: kv.lease,
-            })
-        });
-        stored.collect()
-    })
+/// One answer to a range, without the code under test; on a thread of its own, for a test may have a
+/// runtime.
+fn range(socket: &Path, key: &[u8], end: &[u8]) -> Result<Vec<Stored>, Status> {
+    let request = RangeRequest {
+        key: Bytes::copy_from_slice(key),
+        range_end: Bytes::copy_from_slice(end),
+        ..RangeRequest::default()
+    };
+    let ask = || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(ask(socket.to_path_buf(), request))
+    };
+    let answer = thread::scope(|scope| scope.spawn(ask).join().unwrap())?;
+    let stored = |kv: KeyValue| Stored {
+        key: String::from_utf8(kv.key.into()).unwrap(),
+        value: kv.value.into(),
+        revision: kv.mod_revision,
+        version: kv.version,
+        lease: kv.lease,
+    };
+    Ok(answer.kvs.into_iter().map(stored).collect())
 }
 
-// What of etcd's messages is needed here; numbers as in `go.etcd.io/etcd/api/v3`.
-
-#[derive(Clone, PartialEq, prost::Message)]
-struct RangeRequest {
-    #[prost(bytes = "bytes", tag = "1")]
-    key: Bytes,
-    #[prost(bytes = "bytes", tag = "2")]
-    range_end: Bytes,
-}
-
-#[derive(Clone, PartialEq, prost::Message)]
-struct RangeResponse {
-    #[prost(message, repeated, tag = "2")]
-    kvs: Vec<KeyValue>,
-}
-
-#[derive(Clone, PartialEq, prost::Message)]
-struct KeyValue {
-    #[prost(bytes = "bytes", tag = "1")]
-    key: Bytes,
-    #[prost(int64, tag = "3")]
-    mod_revision: i64,
-    #[prost(bytes = "bytes", tag = "5")]
-    value: Bytes,
-    #[prost(int64, tag = "6")]
-    lease: i64,
+async fn ask(socket: PathBuf, request: RangeRequest) -> Result<RangeResponse, Status> {
+    let channel = Endpoint::from_static("http://localhost").connect_with_connector_lazy(
+        service_fn(move |_| {
+            let socket = socket.clone();
+            async move { net::UnixStream::connect(socket).await.map(TokioIo::new) }
+        }),
+    );
+    let mut client = Grpc::new(channel).max_decoding_message_size(64 << 20);
+    let ready = client.ready().await;
+    ready.map_err(|error| Status::unavailable(error.to_string()))?;
+    let answer = client
+        .unary(
+            Request::new(request),
+            PathAndQuery::from_static("/etcdserverpb.KV/Range"),
+            ProstCodec::default(),
+        )
+        .await?;
+    Ok(answer.into_inner())
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use kms_proto::inventory::{Inventory, KeyRef};
 
-use super::{CommandError, Exit, status};
+use super::{CommandError, Exit, plan::encrypted_and_current, status};
 use crate::{
     cli::{Output, VerifyArgs},
     report,
@@ -36,29 +36,31 @@ pub(super) async fn verify(args: VerifyArgs) -> Result<Exit, CommandError> {
     };
     report::print(args.output, &inventory, table).map_err(CommandError::Io)?;
     let clean = is_clean(&inventory);
-    if args.output == Output::Table && clean && !unneeded.is_empty() && scope.is_everything() {
-        eprintln!("{}", when_to_remove(&session, &inventory));
+    if args.output == Output::Table && clean && scope.is_everything() {
+        eprint!("{}", next(&session, &inventory, !unneeded.is_empty()));
     }
     Ok(if clean { Exit::Done } else { Exit::Findings })
 }
 
-/// kine keeps its newest thousand revisions however old they are (`--compact-min-retain`), and in
-/// the newest revision of an object the value before.
-fn when_to_remove(session: &Session, inventory: &Inventory) -> String {
+/// What is left to do before old keys may go. kine keeps its newest thousand revisions however old
+/// they are (`--compact-min-retain`), and in the newest revision of an object the value before.
+fn next(session: &Session, inventory: &Inventory, unneeded: bool) -> String {
     let revisions = inventory.stores.iter().map(|store| store.revision);
     let revision = revisions.max().unwrap_or_default();
-    if session.has_kine() {
-        return format!(
-            "next: `rewrap run --also-current`, unless that was done under these keys: kine keeps the\n\
-             value before the newest one beside it. Then keep what is not needed readable until kine\n\
-             has compacted everything of before that run (2 compaction intervals and 1,000 writes of\n\
-             anybody, by default; it is at revision {revision}), and remove it"
-        );
-    }
-    format!(
+    let etcd = format!(
         "next: keep what is not needed readable until etcd has compacted everything before\n\
-         revision {revision} (2 compaction intervals, 10 minutes by default), then remove it"
-    )
+         revision {revision} (2 compaction intervals, 10 minutes by default), then remove it\n"
+    );
+    let push_out = "next: `rewrap run --also-current`, unless that was done under these keys: kine \
+                    keeps the\nvalue before the newest one beside it\n";
+    let kine = "then keep what is not needed readable until kine has compacted everything before that \
+                run\n(2 compaction intervals and 1,000 writes of anybody, by default), and remove it\n";
+    match (session.has_kine(), unneeded) {
+        (false, true) => etcd,
+        (true, true) => [push_out, kine].concat(),
+        (true, false) if encrypted_and_current(inventory) > 0 => push_out.to_owned(),
+        (_, false) => String::new(),
+    }
 }
 
 /// Something was looked at, and nothing of it is left to rewrite. A mistyped scope must not look

@@ -119,7 +119,11 @@ impl Rewrap<'_> {
         match put {
             Ok(Put::Done { revision }) => Ok(Some(revision)),
             Ok(Put::Lost(_))
-            | Err(StoreError::LeaseNotFound { .. } | StoreError::TooLarge { .. }) => Ok(None),
+            | Err(
+                StoreError::LeaseNotFound { .. }
+                | StoreError::TooLarge { .. }
+                | StoreError::OtherKey { .. },
+            ) => Ok(None),
             Err(error) => Err(error.into()),
         }
     }

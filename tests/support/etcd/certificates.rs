@@ -4,7 +4,7 @@ use std::{fs, path::PathBuf};
 
 use tempfile::TempDir;
 
-/// A CA, a server certificate for 127.0.0.1, a client certificate, and another CA that signed neither.
+/// A CA, a server certificate for 127.0.0.1 and for a socket of the name `kine.sock`, a client certificate, and another CA that signed neither.
 pub(crate) struct Certificates(TempDir);
 
 impl Certificates {
@@ -40,7 +40,8 @@ impl Certificates {
         ca: &rcgen::CertifiedIssuer<'_, rcgen::KeyPair>,
         purpose: rcgen::ExtendedKeyUsagePurpose,
     ) {
-        let mut params = rcgen::CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
+        let names = ["127.0.0.1", "kine.sock"].map(str::to_owned);
+        let mut params = rcgen::CertificateParams::new(names).unwrap();
         params
             .distinguished_name
             .push(rcgen::DnType::CommonName, name);
