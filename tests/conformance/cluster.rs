@@ -2,7 +2,7 @@
 
 use std::{
     cell::Cell,
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
     process::Command,
@@ -29,6 +29,9 @@ use crate::{
 const CONTROLLER: &str = "apiserver_encryption_config_controller_";
 const KEY_IDS: &str = "apiserver_envelope_encryption_key_id_hash_status_last_timestamp_seconds{";
 
+/// The EncryptionConfiguration.
+const ENCRYPTION: &str = "encryption.yaml";
+
 /// What the apiserver does at the next turn of one of its clocks.
 const MINUTES: Duration = Duration::from_secs(150);
 
@@ -54,11 +57,24 @@ impl Cluster {
     pub(crate) fn of(release: Release, flags: &[&str]) -> Self {
         Self::on(Etcd::start(), release, flags)
     }
+
+    /// One of any release that encrypts from its first start on.
+    pub(crate) fn encrypting(release: Release, entries: &[Entry<'_>]) -> Self {
+        Self::begin(Etcd::start(), release, &[], Some(entries))
+    }
 }
 
 impl<S: Backend> Cluster<S> {
-    /// The same on another store.
+    /// One on another store that encrypts nothing yet.
     pub(crate) fn on(etcd: S, release: Release, flags: &[&str]) -> Self {
+        Self::begin(etcd, release, flags, None)
+    }
+
+    fn begin(etcd: S, release: Release, flags: &[&str], entries: Option<&[Entry<'_>]>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let encryption = folder.path().join(ENCRYPTION);
+        let nothing: [Entry<'_>; 1] = [(&["secrets"], &[Provider::Identity])];
+        encryption::write_entries(&encryption, entries.unwrap_or(&nothing));
         let way = etcd.flags();
         let flags: Vec<_> = way
             .iter()
@@ -68,21 +84,20 @@ impl<S: Backend> Cluster<S> {
         let told = flags.iter().filter(|flag| flag.starts_with("--etcd-"));
         let told = told.map(|&flag| flag.to_owned()).collect();
         let flags = [&["--event-ttl=60s"], &flags[..]].concat();
-        let apiserver = Apiserver::of(release, &etcd.endpoints(), None, &flags);
-        let cluster = Self {
+        let encryption = entries.map(|_| &*encryption);
+        let apiserver = Apiserver::of(release, &etcd.endpoints(), encryption, &flags);
+        Self {
             etcd,
             apiserver,
             told,
-            folder: tempfile::tempdir().unwrap(),
+            folder,
             reloads: Cell::new(0.0),
-        };
-        cluster.write_encryption(&["secrets"], &[Provider::Identity]);
-        cluster
+        }
     }
 
     /// The EncryptionConfiguration.
     pub(crate) fn encryption(&self) -> PathBuf {
-        self.folder.path().join("encryption.yaml")
+        self.folder.path().join(ENCRYPTION)
     }
 
     /// Writes an EncryptionConfiguration of one entry, and no more.
@@ -92,7 +107,7 @@ impl<S: Backend> Cluster<S> {
 
     /// The same with all these entries.
     pub(crate) fn write_entries(&self, entries: &[Entry<'_>]) {
-        self.reloads.set(self.reloads());
+        self.reloads.set(self.reloads("success"));
         encryption::write_entries(&self.encryption(), entries);
     }
 
@@ -108,7 +123,7 @@ impl<S: Backend> Cluster<S> {
         within(MINUTES, "the new EncryptionConfiguration is loaded", || {
             // Older ones only count.
             let loaded = if self.apiserver.release() < Release(34) {
-                self.reloads() > self.reloads.get()
+                self.reloads("success") > self.reloads.get()
             } else {
                 let info = self.metrics(&format!("{CONTROLLER}last_config_info{{"));
                 info.iter().any(|line| line.contains(&hash))
@@ -119,16 +134,17 @@ impl<S: Backend> Cluster<S> {
         assert_eq!(said.expect(0).stdout.trim_end(), hash);
     }
 
-    /// How often the apiserver has reloaded its EncryptionConfiguration.
-    fn reloads(&self) -> f64 {
+    /// How often the apiserver has tried to reload its EncryptionConfiguration with this outcome:
+    /// `success` or `failure`.
+    pub(crate) fn reloads(&self, outcome: &str) -> f64 {
         let name = if self.apiserver.release() < Release(30) {
-            "automatic_reload_success_total"
+            format!("automatic_reload_{outcome}")
         } else {
-            "automatic_reloads_total{"
+            "automatic_reloads_total{".to_owned()
         };
         self.metrics(&format!("{CONTROLLER}{name}"))
             .iter()
-            .filter(|line| !line.contains("failure"))
+            .filter(|line| line.contains(outcome))
             .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
             .sum()
     }
@@ -208,6 +224,15 @@ impl<S: Backend> Cluster<S> {
         self.rewrap("status", &[&["--output=json"], more].concat())
             .expect(0)
             .json()
+    }
+
+    /// The names of the DEK sources in the inventory, which are their SHA-256.
+    pub(crate) fn dek_sources(&self) -> BTreeSet<String> {
+        let inventory = self.status(&[]);
+        let sources = inventory["dekSources"].as_array().unwrap().iter();
+        sources
+            .map(|source| source["sha256"].as_str().unwrap().to_owned())
+            .collect()
     }
 }
 

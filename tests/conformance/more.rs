@@ -7,7 +7,11 @@ mod upgrade;
 macro_rules! releases {
     ($($name:ident: $minor:literal),*) => {$(
         mod $name {
-            use crate::{matrix, story, support::apiserver::Release};
+            use crate::{
+                clocks::{away, disagreement, refusals, reload, rotation},
+                matrix, story,
+                support::apiserver::Release,
+            };
 
             #[test]
             #[ignore = "needs kube-apiserver: make conformance-all"]
@@ -19,6 +23,36 @@ macro_rules! releases {
             #[ignore = "needs kube-apiserver: make conformance-all"]
             fn every_transformer_both_ways() {
                 matrix::every_transformer_both_ways_on(Release($minor));
+            }
+
+            #[test]
+            #[ignore = "needs kube-apiserver: make conformance-all"]
+            fn a_new_key_id_is_written_under_at_the_next_poll() {
+                rotation::a_new_key_id_is_written_under_at_the_next_poll_on(Release($minor));
+            }
+
+            #[test]
+            #[ignore = "needs kube-apiserver: make conformance-all"]
+            fn while_status_and_encrypt_disagree_the_old_seed_stays() {
+                disagreement::while_status_and_encrypt_disagree_the_old_seed_stays_on(Release($minor));
+            }
+
+            #[test]
+            #[ignore = "needs kube-apiserver: make conformance-all"]
+            fn a_plugin_that_is_away_stops_only_what_needs_it() {
+                away::a_plugin_that_is_away_stops_only_what_needs_it_on(Release($minor));
+            }
+
+            #[test]
+            #[ignore = "needs kube-apiserver: make conformance-all"]
+            fn an_error_or_silence_stops_writers() {
+                refusals::an_error_or_silence_stops_writers_on(Release($minor));
+            }
+
+            #[test]
+            #[ignore = "needs kube-apiserver: make conformance-all"]
+            fn a_good_file_is_taken_and_a_bad_one_is_not() {
+                reload::a_good_file_is_taken_and_a_bad_one_is_not_on(Release($minor));
             }
         }
     )*};

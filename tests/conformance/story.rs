@@ -3,7 +3,6 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use rustix::process::Signal;
-use serde_json::Value;
 
 use crate::{
     backend::Backend,
@@ -103,12 +102,12 @@ pub(crate) fn lived_through<S: Backend>(cluster: Cluster<S>) {
     step("rotation of the KEK");
     story.events_happen();
     site.keygen("new");
-    reload(&plugin, &site, &["new", "old"]);
+    plugin.take(&site, &["new", "old"]);
     story.cluster.wait_for_key_ids(2);
     story.finds("stale", "kms-v2", "plugin");
     story.rewraps_with_one_new_dek_source();
     story.finds("current", "kms-v2", "plugin");
-    reload(&plugin, &site, &["new"]);
+    plugin.take(&site, &["new"]);
     story.cold_start_asks_for_what_is_stored(&plugin);
 
     step("back to plain text");
@@ -182,9 +181,9 @@ impl<S: Backend> Story<S> {
         // The apiserver's own DEK source is in use from its first write on.
         let object = secret(&format!("first-write-{}", self.news), &mut self.dice);
         self.secrets.create(&self.cluster.kube(), &object).unwrap();
-        let before = dek_sources(&self.cluster.status(&[]));
+        let before = self.cluster.dek_sources();
         self.rewraps_beside_a_busy_client();
-        let after = dek_sources(&self.cluster.status(&[]));
+        let after = self.cluster.dek_sources();
         assert_eq!(
             after.difference(&before).count(),
             1,
@@ -210,53 +209,15 @@ impl<S: Backend> Story<S> {
     /// A cold start asks the plugin for exactly the DEK sources of the inventory.
     fn cold_start_asks_for_what_is_stored(&mut self, plugin: &Plugin) {
         self.cluster.apiserver.kill();
-        let stored = dek_sources(&self.cluster.status(&[]));
-        let before = plugin.log().len();
+        let stored = self.cluster.dek_sources();
+        let before = plugin.unwrapped().len();
         self.cluster.restart();
         self.reads_back();
         count_everything(&self.cluster.kube());
         let asked = eventually("the log of the plugin names them", || {
-            let asked: BTreeSet<_> = plugin.log()[before..]
-                .iter()
-                .filter_map(|line| asked_for(line))
-                .collect();
+            let asked: BTreeSet<_> = plugin.unwrapped().drain(before..).collect();
             asked.is_superset(&stored).then_some(asked)
         });
         assert_eq!(asked, stored);
     }
-}
-
-/// Has the plugin take over these KEKs, the first to wrap with.
-fn reload(plugin: &Plugin, site: &Site, keks: &[&str]) {
-    let taken = || {
-        let log = plugin.log();
-        log.iter()
-            .filter(|line| line.contains("took the keyring of the files"))
-            .count()
-    };
-    let before = taken();
-    site.configure(keks);
-    plugin.signal(Signal::HUP);
-    eventually("the plugin takes over its new KEKs", || {
-        (taken() > before).then_some(())
-    });
-}
-
-/// The DEK source that a line of the plugin's log says it was asked to unwrap.
-fn asked_for(line: &str) -> Option<String> {
-    let line: Value = serde_json::from_str(line).unwrap();
-    Some(
-        line["dek_source"]
-            .as_str()?
-            .strip_prefix("sha256:")?
-            .to_owned(),
-    )
-}
-
-fn dek_sources(inventory: &Value) -> BTreeSet<String> {
-    let sources = inventory["dekSources"].as_array().unwrap();
-    sources
-        .iter()
-        .map(|source| source["sha256"].as_str().unwrap().to_owned())
-        .collect()
 }

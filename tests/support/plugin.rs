@@ -190,6 +190,33 @@ impl Plugin {
         KeyManagementServiceClient::new(connect(&self.socket).await.unwrap())
     }
 
+    /// Has it take over these KEKs of its site, the first to wrap with.
+    pub(crate) fn take(&self, site: &Site, keks: &[&str]) {
+        let taken = || {
+            let log = self.log();
+            log.iter()
+                .filter(|line| line.contains("took the keyring of the files"))
+                .count()
+        };
+        let before = taken();
+        site.configure(keks);
+        self.signal(Signal::HUP);
+        eventually("the plugin takes over its new KEKs", || {
+            (taken() > before).then_some(())
+        });
+    }
+
+    /// The DEK sources that it was asked to unwrap so far, by the SHA-256 that `rewrap status` shows
+    /// as well. Needs its log at `debug`.
+    pub(crate) fn unwrapped(&self) -> Vec<String> {
+        let named = |line: String| {
+            let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+            let name = line["dek_source"].as_str()?.strip_prefix("sha256:")?;
+            Some(name.to_owned())
+        };
+        self.log().into_iter().filter_map(named).collect()
+    }
+
     /// Asks the HTTP port for `path`: status code and body.
     pub(crate) fn get(&self, path: &str) -> (u16, String) {
         let mut stream = TcpStream::connect(self.http).unwrap();
