@@ -8,8 +8,12 @@ mod support;
 mod calls;
 #[path = "store/connections.rs"]
 mod connections;
+#[path = "store/lies.rs"]
+mod lies;
 #[path = "store/lock.rs"]
 mod lock;
+#[path = "store/members.rs"]
+mod members;
 #[path = "store/scan.rs"]
 mod scan;
 

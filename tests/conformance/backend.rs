@@ -31,7 +31,7 @@ impl Backend for Etcd {
 
 impl Backend for Members {
     fn endpoints(&self) -> String {
-        Self::endpoints(self)
+        Self::endpoints(self).join(",")
     }
 
     fn list(&self, directory: &str) -> Vec<Stored> {

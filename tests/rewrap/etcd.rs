@@ -12,7 +12,12 @@ use super::store::{SECRETS, Store, assert_unsaid};
 use crate::support::{
     dice::Dice,
     encryption::Provider::{AesCbc, AesGcm, Identity},
-    etcd::{Certificates, Etcd, unused_endpoint},
+    etcd::{
+        Certificates, Etcd,
+        liar::{Liar, Lie},
+        unused_endpoint,
+        wire::RangeResponse,
+    },
     rewrap::Finished,
 };
 
@@ -171,4 +176,33 @@ fn rights_that_are_missing_are_named() {
         .rewrap("run", &[&run[..], &["--no-lock"]].concat())
         .expect(0);
     store.rewrap("verify", &rewrap).expect(0);
+}
+
+#[test]
+fn keys_that_reading_passes_over_are_never_a_clean_store() {
+    let store = store(Etcd::start());
+    store.rewrap("run", &RUN).expect(0);
+    store.rewrap("verify", &[]).expect(0);
+
+    // A Secret is missing in its page; then all of them, where the resources are looked for.
+    let one = Lie::Reads(|answer| {
+        answer.kvs.retain(|kv| !kv.key.ends_with(b"secret-00003"));
+    });
+    let all = Lie::Reads(|answer| {
+        let first = answer.kvs.first();
+        if answer.more && first.is_some_and(|kv| kv.key.starts_with(SECRETS.as_bytes())) {
+            *answer = RangeResponse {
+                header: answer.header.take(),
+                ..RangeResponse::default()
+            };
+        }
+    });
+    for (lie, read, counted) in [(one, 4, 5), (all, 1, 6)] {
+        let liar = Liar::start(&store.etcd, lie);
+        let endpoint = format!("--endpoints={}", liar.endpoint());
+        let told = store.harmless("verify", &[&endpoint], 2);
+        assert_eq!(told.stdout, "");
+        let words = format!("gave {read} keys, but the store counts {counted}");
+        says(&told, &[&words, "do not trust what was read"]);
+    }
 }

@@ -11,12 +11,14 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use super::server;
 
 mod certificates;
 pub(crate) mod gateway;
+pub(crate) mod liar;
 pub(crate) mod members;
 pub(crate) mod wire;
 
@@ -142,7 +144,10 @@ impl Etcd {
         let deadline = Instant::now() + Duration::from_secs(60);
         loop {
             let health = http(self.ports.metrics, "GET /health HTTP/1.0\r\n\r\n");
-            if health.is_ok_and(|answer| answer.contains(r#""health":"true""#)) {
+            // The JSON gateway has a connection of its own into etcd, which may come later.
+            if health.is_ok_and(|answer| answer.contains(r#""health":"true""#))
+                && self.gateway_answers()
+            {
                 return true;
             }
             if let Some(status) = self.child.try_wait().unwrap() {
@@ -162,6 +167,11 @@ impl Etcd {
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+
+    /// Stops it with SIGSTOP.
+    pub(crate) fn pause(&self) {
+        kill_process(Pid::from_child(&self.child), Signal::STOP).unwrap();
     }
 
     /// Starts it again on the data and ports that it had.

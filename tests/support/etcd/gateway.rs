@@ -4,6 +4,7 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
 
 use super::{Etcd, http};
+use crate::support::eventually;
 
 impl Etcd {
     /// Writes a key and returns the revision.
@@ -133,6 +134,25 @@ impl Etcd {
         self.post(path, &json!({"targetID": member}));
     }
 
+    pub(super) fn gateway_answers(&self) -> bool {
+        let any = json!({"key": b64("\0")});
+        self.ask("/v3/kv/range", &any).is_ok()
+    }
+
+    /// Lets a learner with this peer URL join; etcd wants its members to have been well for 5 s.
+    pub(super) fn add_learner(&self, peer_url: &str) {
+        let body = json!({"peerURLs": [peer_url], "isLearner": true});
+        eventually("etcd takes a learner", || {
+            self.ask("/v3/cluster/member/add", &body).ok()
+        });
+    }
+
+    /// Whether it answers, and as a learner.
+    pub(super) fn is_learner(&self) -> bool {
+        let answer = self.ask("/v3/maintenance/status", &json!({}));
+        answer.is_ok_and(|status| status["isLearner"] == true)
+    }
+
     /// Adds a user with the right `READ` or `READWRITE` on the keys from the first to before the
     /// second.
     pub(crate) fn add_user(&self, name: &str, password: &str, right: &str, range: [&str; 2]) {
@@ -175,6 +195,11 @@ impl Etcd {
 
     /// Asks the JSON gateway; an error fails the test.
     fn post(&self, path: &str, body: &Value) -> Value {
+        self.ask(path, body)
+            .unwrap_or_else(|error| panic!("{path}: {error}"))
+    }
+
+    fn ask(&self, path: &str, body: &Value) -> Result<Value, String> {
         let header = self.authorization.get().map_or("", String::as_str);
         let body = body.to_string();
         let length = body.len();
@@ -183,14 +208,14 @@ impl Etcd {
             &format!(
                 "POST {path} HTTP/1.0\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n{header}\r\n{body}"
             ),
-        )
-        .unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        assert!(
-            head.lines().next().unwrap().ends_with("200 OK"),
-            "{path}: {head} {body}"
         );
-        serde_json::from_str(body).unwrap()
+        let answer = answer.map_err(|error| error.to_string())?;
+        match answer.split_once("\r\n\r\n") {
+            Some((head, body)) if head.lines().next().unwrap().ends_with("200 OK") => {
+                Ok(serde_json::from_str(body).unwrap())
+            }
+            _ => Err(answer),
+        }
     }
 }
 

@@ -16,12 +16,8 @@ impl Members {
     pub(crate) fn start() -> Self {
         for _ in 0..5 {
             let ports: [Ports; COUNT] = Ports::free("http");
-            let name = |index: usize| format!("test-{index}");
-            let cluster: Vec<_> = ports
-                .iter()
-                .enumerate()
-                .map(|(index, ports)| format!("{}={}", name(index), ports.peer_url()))
-                .collect();
+            let parts = ports.iter().enumerate();
+            let cluster: Vec<_> = parts.map(|(index, ports)| part(index, *ports)).collect();
             let start = |(index, ports)| {
                 Etcd::spawn(
                     "etcd",
@@ -43,10 +39,9 @@ impl Members {
         panic!("a member of etcd ended at its start five times; its last words are above");
     }
 
-    /// Client URLs of all, with commas.
-    pub(crate) fn endpoints(&self) -> String {
-        let endpoints: Vec<_> = self.members.iter().map(Etcd::endpoint).collect();
-        endpoints.join(",")
+    /// Client URLs of all.
+    pub(crate) fn endpoints(&self) -> Vec<String> {
+        self.members.iter().map(Etcd::endpoint).collect()
     }
 
     /// The index of the leader, once there is one.
@@ -75,10 +70,37 @@ impl Members {
         self.members[index].kill();
     }
 
+    /// Stops one with SIGSTOP: it holds its connections and answers nothing.
+    pub(crate) fn pause(&mut self, index: usize) {
+        assert!(self.dead.replace(index).is_none(), "the rest is no quorum");
+        self.members[index].pause();
+    }
+
     /// Starts again the one that was killed.
     pub(crate) fn restart(&mut self) {
         self.members[self.dead.unwrap()].restart();
         self.dead = None;
+    }
+
+    /// One more, which follows the others and serves nobody yet.
+    pub(crate) fn add_learner(&self) -> Etcd {
+        let [ports] = Ports::free("http");
+        let others = self.members.iter().enumerate();
+        let others = others.map(|(index, member)| part(index, member.ports));
+        let cluster: Vec<_> = others.chain([part(COUNT, ports)]).collect();
+        self.alive().add_learner(&ports.peer_url());
+        let learner = Etcd::spawn(
+            "etcd",
+            "http",
+            &name(COUNT),
+            ports,
+            &cluster.join(","),
+            &["--initial-cluster-state=existing"],
+        );
+        eventually("the learner has joined", || {
+            learner.is_learner().then_some(())
+        });
+        learner
     }
 
     /// Everything under keys that begin with `prefix`.
@@ -91,4 +113,13 @@ impl Members {
         let index = usize::from(self.dead == Some(0));
         &self.members[index]
     }
+}
+
+fn name(index: usize) -> String {
+    format!("test-{index}")
+}
+
+/// A member as `--initial-cluster` names it.
+fn part(index: usize, ports: Ports) -> String {
+    format!("{}={}", name(index), ports.peer_url())
 }

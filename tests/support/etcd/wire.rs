@@ -54,3 +54,33 @@ pub(crate) struct KeyValue {
     #[prost(int64, tag = "6")]
     pub(crate) lease: i64,
 }
+
+/// As far as it says which key it is about.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct TxnRequest {
+    #[prost(message, repeated, tag = "1")]
+    pub(crate) compare: Vec<Compare>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct Compare {
+    #[prost(bytes = "bytes", tag = "3")]
+    pub(crate) key: Bytes,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct TxnResponse {
+    #[prost(message, optional, tag = "1")]
+    pub(crate) header: Option<Header>,
+    #[prost(bool, tag = "2")]
+    pub(crate) succeeded: bool,
+    #[prost(message, repeated, tag = "3")]
+    pub(crate) responses: Vec<ResponseOp>,
+}
+
+/// The answer to a range in a transaction.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct ResponseOp {
+    #[prost(message, optional, tag = "1")]
+    pub(crate) range: Option<RangeResponse>,
+}
