@@ -9,7 +9,7 @@ macro_rules! releases {
         mod $name {
             use crate::{
                 clocks::{away, disagreement, refusals, reload, rotation},
-                matrix, story,
+                matrix, rules, story,
                 support::apiserver::Release,
             };
 
@@ -54,8 +54,25 @@ macro_rules! releases {
             fn a_good_file_is_taken_and_a_bad_one_is_not() {
                 reload::a_good_file_is_taken_and_a_bad_one_is_not_on(Release($minor));
             }
+
+            #[test]
+            #[ignore = "needs kube-apiserver: make conformance-all"]
+            fn every_rule() {
+                rules::every_rule_on(Release($minor));
+            }
         }
     )*};
 }
 
 releases! { v1_28: 28, v1_29: 29, v1_30: 30, v1_34: 34 }
+
+/// `make conformance` runs the other suites on it.
+mod v1_31 {
+    use crate::{rules, support::apiserver::Release};
+
+    #[test]
+    #[ignore = "needs kube-apiserver: make conformance-all"]
+    fn every_rule() {
+        rules::every_rule_on(Release(31));
+    }
+}

@@ -44,7 +44,7 @@ fn names_keys_and_providers_that_overlap() {
     names_keys_and_providers_that_overlap_on(Release::NEWEST);
 }
 
-pub(crate) fn names_keys_and_providers_that_overlap_on(release: Release) {
+pub(super) fn names_keys_and_providers_that_overlap_on(release: Release) {
     let puppet = Puppet::start();
     let socket = puppet.socket();
     let gcm_old = Local(AesGcm, &[OLD]);

@@ -12,7 +12,10 @@ use crate::{
     cluster::Cluster,
     kinds::{self, create_namespace},
     step,
-    support::encryption::{Entry, Key, Local::AesCbc, Provider::Local, secret},
+    support::{
+        apiserver::Release,
+        encryption::{Entry, Key, Local::AesCbc, Provider::Local, secret},
+    },
 };
 
 /// More objects than it ever takes until a wrong key passes the padding of one: it does so once in
@@ -30,7 +33,11 @@ const LONG: Key<'_> = Key::with("a:0123456789abcde", "a");
 #[test]
 #[ignore = "needs kube-apiserver: make conformance"]
 fn what_kube_apiserver_misreads_is_opened_and_mended() {
-    let mut cluster = Cluster::start();
+    what_kube_apiserver_misreads_is_opened_and_mended_on(Release::NEWEST);
+}
+
+pub(super) fn what_kube_apiserver_misreads_is_opened_and_mended_on(release: Release) {
+    let mut cluster = Cluster::of(release, &[]);
     cluster.restart();
     let kube = cluster.kube();
     create_namespace(&kube, "misread");

@@ -27,7 +27,7 @@ fn another_prefix_and_a_second_etcd() {
     another_prefix_and_a_second_etcd_on(Release::NEWEST);
 }
 
-pub(crate) fn another_prefix_and_a_second_etcd_on(release: Release) {
+pub(super) fn another_prefix_and_a_second_etcd_on(release: Release) {
     let second = Etcd::start();
     let elsewhere = format!(
         "--etcd-servers-overrides=/configmaps#{0},/events#{0}",

@@ -45,7 +45,7 @@ fn what_no_apiserver_serves() {
     what_no_apiserver_serves_on(Release::NEWEST);
 }
 
-pub(crate) fn what_no_apiserver_serves_on(release: Release) {
+pub(super) fn what_no_apiserver_serves_on(release: Release) {
     let mut cluster = Cluster::of(release, &[]);
     let kube = cluster.kube();
     create_namespace(&kube, "strangers");

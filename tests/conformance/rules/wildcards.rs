@@ -73,7 +73,7 @@ fn names_and_wildcards() {
     names_and_wildcards_on(Release::NEWEST);
 }
 
-pub(crate) fn names_and_wildcards_on(release: Release) {
+pub(super) fn names_and_wildcards_on(release: Release) {
     let mut cluster = Cluster::of(release, &[]);
     let kube = cluster.kube();
     create_namespace(&kube, NAMESPACE);
