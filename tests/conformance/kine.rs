@@ -50,6 +50,7 @@ macro_rules! tests {
 
 tests! {
     a_walk_sees_one_moment_while_others_write,
+    a_walk_is_never_of_two_moments,
     ranges_begin_at_a_directory_or_at_a_key,
     a_put_needs_the_revision_that_was_read,
     a_lease_is_a_time_from_the_newest_write,
@@ -94,6 +95,42 @@ mod on {
             new += page.iter().filter(|record| record.value == "new").count();
         }
         assert_eq!(new, 3);
+    }
+
+    /// Also while the first page is being read.
+    pub(super) async fn a_walk_is_never_of_two_moments(server: &'static str) {
+        let (_kine, store) = start(server).await;
+        let (mut first, mut last) = (0, 0);
+        for number in 0..700 {
+            last = create(&store, &key(number), "0").await;
+            first = if number == 0 { last } else { first };
+        }
+        let writer = store.clone();
+        let writing = tokio::spawn(async move {
+            // Never is the last key ahead of the first.
+            for number in 1.. {
+                for (key, revision) in [(key(0), &mut first), (key(699), &mut last)] {
+                    match put(&writer, &key, *revision, number.to_string()).await {
+                        Put::Done { revision: written } => *revision = written,
+                        lost @ Put::Lost(_) => panic!("{lost:?}"),
+                    }
+                }
+            }
+        });
+        for _ in 0..100 {
+            let mut numbers = BTreeMap::new();
+            let mut scan = Scan::new(&store, PREFIX);
+            while let Some(page) = scan.next().await.unwrap() {
+                for record in page {
+                    let number = std::str::from_utf8(&record.value).unwrap();
+                    numbers.insert(record.key, number.parse::<u64>().unwrap());
+                }
+            }
+            let (first, last) = (numbers[key(0).as_bytes()], numbers[key(699).as_bytes()]);
+            assert!(first == last || first == last + 1, "{first} and {last}");
+        }
+        assert!(!writing.is_finished(), "the writer failed");
+        writing.abort();
     }
 
     pub(super) async fn ranges_begin_at_a_directory_or_at_a_key(server: &'static str) {
