@@ -2,19 +2,20 @@
 
 use std::{
     cell::Cell,
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
     process::Command,
     time::Duration,
 };
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
 use crate::{
     backend::Backend,
+    collections::count_everything,
     support::{
         apiserver::{Apiserver, Release},
         encryption::{self, Entry, Provider},
@@ -234,59 +235,27 @@ impl<S: Backend> Cluster<S> {
             .map(|source| source["sha256"].as_str().unwrap().to_owned())
             .collect()
     }
-}
 
-/// Names of resources as EncryptionConfigurations have them, with the number of their objects.
-pub(crate) type Totals = BTreeMap<String, u64>;
-
-/// A resource that an apiserver stores and shows.
-pub(crate) struct Collection {
-    /// As an EncryptionConfiguration names it.
-    pub(crate) resource: String,
-    /// Where all its objects are.
-    pub(crate) path: String,
-    /// Whether they can be replaced.
-    pub(crate) updates: bool,
-}
-
-/// Everything that an apiserver stores and shows.
-pub(crate) fn collections(kube: &Kube) -> Vec<Collection> {
-    let groups = kube.get("/apis").unwrap();
-    let groups = groups["groups"].as_array().unwrap().iter();
-    let mut versions = vec![(String::new(), "/api/v1".to_owned())];
-    versions.extend(groups.map(|group| {
-        let version = group["preferredVersion"]["groupVersion"].as_str().unwrap();
-        (
-            format!(".{}", group["name"].as_str().unwrap()),
-            format!("/apis/{version}"),
-        )
-    }));
-
-    let mut collections = Vec::new();
-    for (group, path) in versions {
-        for resource in kube.get(&path).unwrap()["resources"].as_array().unwrap() {
-            let name = resource["name"].as_str().unwrap();
-            let can = |verb: &str| resource["verbs"].as_array().unwrap().contains(&verb.into());
-            // Events have two names and are stored as `events`.
-            if can("list") && name != "componentstatuses" && group != ".events.k8s.io" {
-                collections.push(Collection {
-                    resource: format!("{name}{group}"),
-                    path: format!("{path}/{name}"),
-                    updates: can("update"),
-                });
+    /// Fails unless the inventory has as many objects of every resource as the apiserver shows.
+    pub(crate) fn counts_like_the_apiserver(&self) {
+        let mut shown = count_everything(&self.kube());
+        let inventory = self.status(&[]);
+        assert_eq!(inventory["unreadable"], json!([]));
+        for row in inventory["resources"].as_array().unwrap() {
+            let resource = row["resource"].as_str().unwrap();
+            let shown = shown.remove(resource);
+            // Events come and go by themselves.
+            if resource != "events" {
+                assert_eq!(row["total"].as_u64(), shown, "{row:#}");
             }
         }
+        shown.retain(|_, objects| *objects > 0);
+        shown.remove("events");
+        assert!(
+            shown.is_empty(),
+            "resources that the inventory lacks: {shown:?}"
+        );
     }
-    collections
-}
-
-/// Counts everything that an apiserver stores and shows.
-pub(crate) fn count_everything(kube: &Kube) -> Totals {
-    let count = |collection: Collection| {
-        let objects = kube.list(&collection.path).unwrap();
-        (collection.resource, objects.len() as u64)
-    };
-    collections(kube).into_iter().map(count).collect()
 }
 
 fn config_hash(file: &Path) -> String {

@@ -10,6 +10,7 @@ mod backend;
 mod churn;
 mod clocks;
 mod cluster;
+mod collections;
 mod gate;
 mod kinds;
 mod kine;

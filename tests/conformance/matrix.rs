@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 use crate::{
     agreement::{Object, assert_written_with},
     churn::secret,
-    cluster::{Cluster, count_everything},
+    cluster::Cluster,
+    collections::count_everything,
     kinds::{config_map, create_namespace, define, panda},
     ledger::Ledger,
     step,

@@ -4,6 +4,7 @@ use crate::support::apiserver::Release;
 
 mod keys;
 mod misread;
+mod resources;
 mod stores;
 mod strangers;
 mod wildcards;
@@ -12,6 +13,7 @@ mod wildcards;
 pub(crate) fn every_rule_on(release: Release) {
     keys::names_keys_and_providers_that_overlap_on(release);
     misread::what_kube_apiserver_misreads_is_opened_and_mended_on(release);
+    resources::every_resource_lies_where_rewrap_looks_on(release);
     stores::another_prefix_and_a_second_etcd_on(release);
     strangers::what_no_apiserver_serves_on(release);
     wildcards::names_and_wildcards_on(release);

@@ -7,7 +7,8 @@ use rustix::process::Signal;
 use crate::{
     backend::Backend,
     churn::{Churn, secret},
-    cluster::{Cluster, count_everything},
+    cluster::Cluster,
+    collections::count_everything,
     ledger::Ledger,
     step,
     support::{

@@ -3,7 +3,8 @@
 use kms_proto::DekSourceType::{self, AesGcmKey, HkdfSha256XnonceAesGcmSeed as Seed};
 
 use crate::{
-    cluster::{Cluster, count_everything},
+    cluster::Cluster,
+    collections::count_everything,
     kinds::{self, create_namespace},
     step,
     support::{

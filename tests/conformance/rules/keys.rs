@@ -4,7 +4,8 @@ use std::slice;
 
 use crate::{
     agreement::Object,
-    cluster::{Cluster, count_everything},
+    cluster::Cluster,
+    collections::count_everything,
     kinds::{self, Kind, create_namespace},
     step,
     support::{

@@ -3,7 +3,8 @@
 use crate::{
     agreement::Object,
     churn::secret,
-    cluster::{Cluster, count_everything},
+    cluster::Cluster,
+    collections::count_everything,
     kinds::{self, create_namespace},
     ledger::Ledger,
     step,

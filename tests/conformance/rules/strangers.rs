@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use crate::{
     agreement::assert_written_with,
-    cluster::{Cluster, count_everything},
+    cluster::Cluster,
+    collections::count_everything,
     kinds::{self, create_namespace, define},
     step,
     support::{

@@ -6,7 +6,8 @@ use serde_json::json;
 
 use crate::{
     agreement::Object,
-    cluster::{Cluster, Collection, collections, count_everything},
+    cluster::Cluster,
+    collections::{Collection, collections, count_everything},
     kinds::{self, Kind, create_namespace, define},
     step,
     support::{
@@ -161,23 +162,13 @@ fn create_event(cluster: &Cluster) -> Object {
 
 /// An object of a resource that can be replaced; one that nobody else writes, where there is one.
 fn some_object(cluster: &Cluster, collection: &Collection) -> Option<Object> {
-    let Collection {
-        resource,
-        path,
-        updates,
-    } = collection;
-    let objects = cluster.kube().list(path).unwrap();
+    let objects = cluster.kube().list(&collection.path()).unwrap();
     let ours = objects
         .iter()
         .find(|object| object["metadata"]["namespace"] == NAMESPACE);
     let metadata = &ours.or_else(|| objects.first())?["metadata"];
     let name = metadata["name"].as_str().unwrap();
-    let collection = match metadata["namespace"].as_str() {
-        Some(namespace) => {
-            let (version, plural) = path.rsplit_once('/').unwrap();
-            format!("{version}/namespaces/{namespace}/{plural}")
-        }
-        None => path.clone(),
-    };
-    updates.then(|| Object::new(resource, &collection, name))
+    let path = collection.path_in(metadata["namespace"].as_str().unwrap_or_default());
+    let object = || Object::new(&collection.resource, &path, name);
+    collection.updates.then(object)
 }
