@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::stored::EtcdPrefix;
+
 /// Says which key protects what in etcd, brings it to the current key, and proves it.
 #[derive(Debug, Parser)]
 #[command(
@@ -32,6 +34,9 @@ pub enum Command {
     Verify(VerifyArgs),
     /// Show under which key one object is stored.
     Get(GetArgs),
+    /// Say what an error text of kube-apiserver about encryption means, and what to do; needs no
+    /// etcd.
+    Explain(ExplainArgs),
     /// Check or fingerprint an EncryptionConfiguration; needs no etcd.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -327,6 +332,17 @@ pub enum ConfigCommand {
         /// The EncryptionConfiguration.
         file: PathBuf,
     },
+}
+
+/// `rewrap explain`.
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    /// The text; `-` reads it from stdin, a log for instance.
+    #[arg(required = true)]
+    pub text: Vec<String>,
+    /// Where kube-apiserver keeps its keys in etcd [default: /registry].
+    #[arg(long, value_name = "PATH")]
+    pub etcd_prefix: Option<EtcdPrefix>,
 }
 
 /// `rewrap config lint`.

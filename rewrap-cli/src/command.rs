@@ -11,6 +11,7 @@ use crate::{
 
 mod config;
 mod error;
+mod explain;
 mod get;
 mod plan;
 mod run;
@@ -24,7 +25,7 @@ pub use error::CommandError;
 pub enum Exit {
     /// Done, or clean.
     Done = 0,
-    /// Something is stale, in plain text or unreadable.
+    /// Something is stale, in plain text, unreadable or unknown.
     Findings = 1,
     /// Something failed.
     Runtime = 2,
@@ -77,6 +78,7 @@ fn dispatch(command: Command) -> Result<Exit, CommandError> {
             Ok(Exit::Done)
         }
         Command::Config(command) => config::config(command),
+        Command::Explain(args) => explain::explain(&args),
         Command::Get(args) => block_on(get::get(args)),
         Command::Plan(args) => block_on(plan::plan(args)),
         Command::Run(args) => block_on(run::run(args)),

@@ -8,6 +8,7 @@
 //! * the engine: [`area`] and [`scope`] say what there is and what is meant, [`survey`] counts,
 //!   [`rewrap`] writes, [`keys`] unwraps DEK sources, [`scan`] and [`pace`] say how.
 //! * [`store`], [`kms`] and [`apiserver`]: the only code that talks to anybody.
+//! * [`explain`]: what kube-apiserver's error texts mean.
 //! * [`config`]: the files that kube-apiserver reads, judged as it judges them.
 //! * [`stored`]: what stored bytes mean. Start here.
 
@@ -18,6 +19,7 @@ mod chain;
 pub mod cli;
 pub mod command;
 pub mod config;
+pub mod explain;
 pub mod keys;
 pub mod kms;
 pub mod pace;

@@ -11,6 +11,7 @@ mod churn;
 mod clocks;
 mod cluster;
 mod collections;
+mod explain;
 mod gate;
 mod kinds;
 mod kine;
