@@ -16,6 +16,8 @@ mod lock;
 mod members;
 #[path = "store/scan.rs"]
 mod scan;
+#[path = "store/watch.rs"]
+mod watch;
 
 use rewrap_cli::store::{Store, StoreConfig};
 use support::etcd::Etcd;

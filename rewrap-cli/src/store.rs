@@ -17,6 +17,7 @@ mod lock;
 mod put;
 mod range;
 mod status;
+mod watch;
 mod wire;
 
 use auth::Auth;
@@ -29,6 +30,7 @@ pub use lock::Lock;
 pub use put::Put;
 pub use range::{Page, RangeOptions, Record, prefix_end};
 pub use status::{EndpointStatus, concerns};
+pub use watch::{Change, Watch};
 
 /// An open store. Cheap to clone: all clones share the connections and the token.
 #[derive(Clone)]

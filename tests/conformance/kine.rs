@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use rewrap_cli::{
     scan::Scan,
-    store::{Kind, Put, RangeOptions, Store, StoreConfig, StoreError, TlsFiles},
+    store::{Change, Kind, Put, RangeOptions, Store, StoreConfig, StoreError, TlsFiles},
 };
 use tempfile::TempDir;
 
@@ -53,6 +53,7 @@ tests! {
     a_walk_is_never_of_two_moments,
     ranges_begin_at_a_directory_or_at_a_key,
     a_put_needs_the_revision_that_was_read,
+    a_watch_tells_every_write,
     a_lease_is_a_time_from_the_newest_write,
     only_one_holds_the_lock_and_only_while_it_keeps_it,
     a_lost_lock_is_told,
@@ -131,6 +132,28 @@ mod on {
         }
         assert!(!writing.is_finished(), "the writer failed");
         writing.abort();
+    }
+
+    pub(super) async fn a_watch_tells_every_write(server: &'static str) {
+        let (_kine, store) = start(server).await;
+        create(&store, &key(0), "before").await;
+        let from = create(&store, &key(1), "1").await;
+        create(&store, "/other/secrets/default/a", "outside").await;
+        put(&store, &key(1), from, "2".to_owned()).await;
+        let mut watch = store.watch(b"/registry/", from);
+        let mut told = Vec::new();
+        while told.len() < 2 {
+            let changes = tokio::time::timeout(Duration::from_secs(60), watch.next());
+            told.extend(changes.await.expect("nothing is told").unwrap());
+        }
+        let values: Vec<_> = told
+            .iter()
+            .map(|change| match change {
+                Change::Put(record) => &record.value[..],
+                Change::Deleted { .. } => panic!("{change:?}"),
+            })
+            .collect();
+        assert_eq!(values, [b"1", b"2"]);
     }
 
     pub(super) async fn ranges_begin_at_a_directory_or_at_a_key(server: &'static str) {

@@ -242,6 +242,13 @@ pub enum Ask {
         /// The lease it carries; 0 is none.
         lease: i64,
     },
+    /// To tell of every write.
+    Watch {
+        /// What the keys begin with.
+        prefix: Key,
+        /// From which revision on.
+        revision: i64,
+    },
     /// To grant, keep or revoke the lease of our lock.
     Lease,
     /// To describe itself.
@@ -256,6 +263,7 @@ impl fmt::Display for Ask {
             Self::Read { key, end, .. } if end.0.is_empty() => write!(f, "to read {key}"),
             Self::Read { key, end, .. } => write!(f, "to read {key} up to {end}"),
             Self::Write { key, .. } => write!(f, "to write {key}"),
+            Self::Watch { prefix, .. } => write!(f, "to watch {prefix}"),
             Self::Lease => f.write_str("to serve the lease of the lock"),
             Self::Status => f.write_str("to tell its status"),
             Self::Login => f.write_str("to authenticate a user"),

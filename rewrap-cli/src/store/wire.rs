@@ -6,6 +6,7 @@ use zeroize::Zeroize;
 
 /// Package `mvccpb`.
 pub(super) mod mvccpb {
+    #![expect(unreachable_pub, reason = "generated")]
     tonic::include_proto!("mvccpb");
 }
 
