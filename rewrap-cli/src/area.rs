@@ -52,6 +52,14 @@ impl Areas {
         self.areas.iter()
     }
 
+    /// The object that an etcd key names; `None` where kube-apiserver has none there.
+    pub fn object(&self, key: &[u8]) -> Option<(GroupResource, ObjectKey)> {
+        match self.locate(key) {
+            Location::Object { resource, key } => Some((resource, key)),
+            Location::NeverTouched(_) | Location::Unowned(_) | Location::Unmapped { .. } => None,
+        }
+    }
+
     /// What lies under an etcd key.
     fn locate(&self, key: &[u8]) -> Location {
         self.prefix.locate(key, &self.crds)

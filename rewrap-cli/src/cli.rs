@@ -32,6 +32,11 @@ pub enum Command {
     Run(RunArgs),
     /// Prove that nothing is left to rewrite: opens everything at one revision.
     Verify(VerifyArgs),
+    /// Show every write that does not go under the current key, as it happens.
+    ///
+    /// Some apiserver has not loaded the configuration, or has loaded another. Ends with Ctrl-C, or
+    /// after --for; exits with 1 if it saw one.
+    Watch(WatchArgs),
     /// Show under which key one object is stored.
     Get(GetArgs),
     /// Say what an error text of kube-apiserver about encryption means, and what to do; needs no
@@ -332,6 +337,23 @@ pub enum ConfigCommand {
         /// The EncryptionConfiguration.
         file: PathBuf,
     },
+}
+
+/// `rewrap watch`.
+#[derive(Debug, Args)]
+pub struct WatchArgs {
+    /// How to get there.
+    #[command(flatten)]
+    pub connection: Connection,
+    /// Which objects.
+    #[command(flatten)]
+    pub scope: Scope,
+    /// End after so many seconds.
+    #[arg(long = "for", value_name = "SECONDS")]
+    pub seconds: Option<u64>,
+    /// A JSON document a line instead of columns.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `rewrap explain`.

@@ -17,6 +17,7 @@ mod plan;
 mod run;
 mod status;
 mod verify;
+mod watch;
 
 pub use error::CommandError;
 
@@ -84,6 +85,7 @@ fn dispatch(command: Command) -> Result<Exit, CommandError> {
         Command::Run(args) => block_on(run::run(args)),
         Command::Status(args) => block_on(status::status(args)),
         Command::Verify(args) => block_on(verify::verify(args)),
+        Command::Watch(args) => block_on(watch::watch(args)),
     }
 }
 

@@ -6,7 +6,7 @@
 //! * [`command`], one verb a file: what a person types and what it prints.
 //! * [`session`]: from flags to an open store, the rules and the KMS providers.
 //! * the engine: [`area`] and [`scope`] say what there is and what is meant, [`survey`] counts,
-//!   [`rewrap`] writes, [`keys`] unwraps DEK sources, [`scan`] and [`pace`] say how.
+//!   [`watch`] looks on, [`rewrap`] writes, [`keys`] unwraps DEK sources, [`scan`] and [`pace`] say how.
 //! * [`store`], [`kms`] and [`apiserver`]: the only code that talks to anybody.
 //! * [`explain`]: what kube-apiserver's error texts mean.
 //! * [`config`]: the files that kube-apiserver reads, judged as it judges them.
@@ -33,6 +33,7 @@ pub mod session;
 pub mod store;
 pub mod stored;
 pub mod survey;
+pub mod watch;
 
 #[cfg(test)]
 #[path = "../../tests/support/damage.rs"]

@@ -115,7 +115,7 @@ pub(crate) fn state_text(state: ObjectState) -> &'static str {
     }
 }
 
-fn describe(key: &KeyRef, key_id: Option<&str>) -> String {
+pub(crate) fn describe(key: &KeyRef, key_id: Option<&str>) -> String {
     let mut text = key.provider.clone();
     if !key.key.is_empty() {
         text.push(' ');

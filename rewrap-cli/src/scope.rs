@@ -3,7 +3,7 @@
 use crate::{
     area::{Area, Content},
     cli,
-    stored::GroupResource,
+    stored::{GroupResource, ObjectKey},
 };
 
 /// A parsed `--resource --exclude --namespace`.
@@ -43,14 +43,25 @@ impl Scope {
         let Content::Objects { resource, .. } = &area.content else {
             return self.is_everything().then(|| area.display());
         };
-        let named = self.resources.is_empty() || self.resources.contains(resource);
-        if !named || self.excluded.contains(resource) {
+        if !self.names(resource) {
             return None;
         }
         Some(match &self.namespace {
             Some(namespace) => format!("{}{namespace}/", area.display()),
             None => area.display(),
         })
+    }
+
+    /// Whether an object is meant.
+    pub fn contains(&self, resource: &GroupResource, object: &ObjectKey) -> bool {
+        let namespace = self.namespace.as_deref();
+        self.names(resource)
+            && namespace.is_none_or(|name| object.namespace.as_deref() == Some(name))
+    }
+
+    fn names(&self, resource: &GroupResource) -> bool {
+        let named = self.resources.is_empty() || self.resources.contains(resource);
+        named && !self.excluded.contains(resource)
     }
 
     /// The resources that were named but are in no area: a typing error, or nothing stored.
@@ -106,6 +117,16 @@ mod tests {
         );
         assert_eq!(path(scope(&["pods"], &[], None)), None);
         assert_eq!(path(scope(&[], &["secrets"], None)), None);
+        let object = |namespace: Option<&str>| ObjectKey {
+            namespace: namespace.map(Box::from),
+            name: "x".into(),
+        };
+        let Ok(resource) = "secrets".parse();
+        let narrow = scope(&["secrets"], &[], Some("a"));
+        assert!(narrow.contains(&resource, &object(Some("a"))));
+        assert!(!narrow.contains(&resource, &object(Some("b"))));
+        assert!(!narrow.contains(&resource, &object(None)));
+        assert!(!scope(&[], &["secrets"], None).contains(&resource, &object(Some("a"))));
         let areas = [secrets.clone()];
         let typo = scope(&["secrets", "secrts"], &[], None);
         assert_eq!(

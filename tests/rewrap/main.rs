@@ -14,3 +14,4 @@ mod plugins;
 mod refusals;
 mod safety;
 mod store;
+mod watch;

@@ -5,6 +5,7 @@ use std::{
     fmt,
     fs::File,
     io::{Read, Seek},
+    os::unix::fs::FileExt,
     process::{Child, Command, Stdio},
     time::Duration,
 };
@@ -90,6 +91,16 @@ impl Running {
             stdout,
             stderr,
         }
+    }
+
+    /// What it has printed on stdout and stderr so far.
+    pub(crate) fn so_far(&self) -> [String; 2] {
+        [&self.stdout, &self.stderr].map(|file| {
+            let mut bytes = vec![0; file.metadata().unwrap().len().try_into().unwrap()];
+            // Not from where it writes, which is the same place for both processes.
+            file.read_exact_at(&mut bytes, 0).unwrap();
+            String::from_utf8(bytes).unwrap()
+        })
     }
 
     /// Waits for its end.

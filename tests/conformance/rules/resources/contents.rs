@@ -1,7 +1,10 @@
 //! The least that kube-apiserver wants of an object of each resource.
 
 use base64::{Engine, prelude::BASE64_STANDARD};
-use rcgen::{BasicConstraints, CertificateParams, CertificateSigningRequest, IsCa, KeyPair};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateSigningRequest, IsCa, KeyPair, PublicKeyData,
+    SigningKey,
+};
 use serde_json::{Value, json};
 
 use super::NAMESPACE;
@@ -85,12 +88,7 @@ pub(super) fn contents(plural: &str) -> Vec<Value> {
             "accessModes": ["ReadWriteOnce"], "capacity": {"storage": "1Mi"},
             "hostPath": {"path": "/none"},
         }))],
-        "podcertificaterequests" => vec![spec(json!({
-            "signerName": "example.com/none", "podName": "none", "podUID": "1",
-            "serviceAccountName": "none", "serviceAccountUID": "2", "nodeName": "none",
-            "nodeUID": "3", "maxExpirationSeconds": 86400,
-            "stubPKCS10Request": BASE64_STANDARD.encode(signing_request().der()),
-        }))],
+        "podcertificaterequests" => pod_certificate_requests(),
         "pods" => vec![json!({"spec": pod["spec"]})],
         "podtemplates" => vec![json!({"template": pod})],
         "replicationcontrollers" => {
@@ -152,6 +150,30 @@ fn candidate(field: &str) -> Value {
         "leaseName": "none", "binaryVersion": "1.0.0", "emulationVersion": "1.0.0",
         field: if list { json!([strategy]) } else { strategy },
     }))
+}
+
+/// With a signing request, or as in 1.34 with a public key and its signature of the pod's UID.
+fn pod_certificate_requests() -> Vec<Value> {
+    let key = KeyPair::generate().unwrap();
+    let proofs = [
+        json!({"stubPKCS10Request": BASE64_STANDARD.encode(signing_request().der())}),
+        json!({
+            "pkixPublicKey": BASE64_STANDARD.encode(key.subject_public_key_info()),
+            "proofOfPossession": BASE64_STANDARD.encode(key.sign(b"1").unwrap()),
+        }),
+    ];
+    let with = |proof| {
+        let mut content = json!({
+            "signerName": "example.com/none", "podName": "none", "podUID": "1",
+            "serviceAccountName": "none", "serviceAccountUID": "2", "nodeName": "none",
+            "nodeUID": "3", "maxExpirationSeconds": 86400,
+        });
+        if let (Value::Object(content), Value::Object(proof)) = (&mut content, proof) {
+            content.extend(proof);
+        }
+        spec(content)
+    };
+    proofs.map(with).into()
 }
 
 fn signing_request() -> CertificateSigningRequest {
