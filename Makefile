@@ -9,7 +9,7 @@ SERVERS := etcd etcd-3.4 kine encryption-config-1.28 encryption-config-1.31 encr
 MORE_SERVERS := etcd-3.5 etcd-3.7 kine-0.13 \
 	kube-apiserver-1.28-fast kube-apiserver-1.29-fast kube-apiserver-1.30-fast kube-apiserver-1.34-fast kube-apiserver
 
-.PHONY: all build demo test conformance conformance-all kms-contract bench lint servers
+.PHONY: all build demo test conformance conformance-all chaos kms-contract bench lint servers
 
 all: lint test
 
@@ -39,6 +39,14 @@ conformance-all: LEFT_OUT :=
 conformance-all: conformance
 	RINGFENCE_KUBE_APISERVER_FAST=$$(tests/servers/get kube-apiserver) \
 	$(CARGO) test --locked --test conformance -- --ignored --test-threads=1 clocks:: --skip _on_1_31
+
+# Everything dies while everybody writes; `make conformance` has four rounds of it.
+#   make chaos [ROUNDS=200] [SEED=...]
+ROUNDS := 200
+chaos: SERVERS := etcd kube-apiserver-fast
+chaos: servers
+	RINGFENCE_CHAOS_ROUNDS=$(ROUNDS) $(if $(SEED),RINGFENCE_SEED=$(SEED)) \
+	$(CARGO) test --locked --test conformance -- --ignored --nocapture chaos::
 
 # What a KMS v2 plugin must do, tried on any plugin: docs/kms-contract.md. Needs nothing but Rust.
 #   make kms-contract SOCKET=/path/to.sock [ROTATE_CMD='...'] [RESTART_CMD='...']

@@ -176,12 +176,22 @@ impl<S: Backend> Cluster<S> {
 
     /// The same, not yet started.
     pub(crate) fn rewrap_command(&self, verb: &str, more: &[&str]) -> Command {
+        self.rewrap_command_for(&self.encryption(), verb, more)
+    }
+
+    /// The same for another EncryptionConfiguration than the apiserver's.
+    pub(crate) fn rewrap_command_for(
+        &self,
+        encryption: &Path,
+        verb: &str,
+        more: &[&str],
+    ) -> Command {
         let mut command = rewrap::command([verb]);
         command
             .arg(format!("--endpoints={}", self.etcd.endpoints()))
             .arg(format!(
                 "--encryption-provider-config={}",
-                self.encryption().display()
+                encryption.display()
             ))
             .arg(format!("--kubernetes-version={}", self.apiserver.release()))
             .args(&self.told)

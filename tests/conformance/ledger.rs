@@ -48,6 +48,13 @@ impl Ledger {
         Ok(())
     }
 
+    /// Records what is there already.
+    pub(crate) fn adopt(&mut self, kube: &Kube) {
+        for object in kube.list(&self.collection).unwrap() {
+            self.record(&object);
+        }
+    }
+
     /// The names of all objects.
     pub(crate) fn names(&self) -> Vec<String> {
         self.objects.keys().cloned().collect()

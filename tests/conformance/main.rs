@@ -7,6 +7,7 @@ mod support;
 
 mod agreement;
 mod backend;
+mod chaos;
 mod churn;
 mod clocks;
 mod cluster;

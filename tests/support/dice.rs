@@ -25,6 +25,11 @@ impl Dice {
         Self(seed)
     }
 
+    /// What gives the same choices again.
+    pub(crate) fn seed(&self) -> u64 {
+        self.0
+    }
+
     /// Another generator that makes other choices.
     pub(crate) fn split(&mut self) -> Self {
         Self(self.below(usize::MAX) as u64)

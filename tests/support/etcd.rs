@@ -174,6 +174,11 @@ impl Etcd {
         kill_process(Pid::from_child(&self.child), Signal::STOP).unwrap();
     }
 
+    /// Has it go on after [`Self::pause`].
+    pub(crate) fn resume(&self) {
+        kill_process(Pid::from_child(&self.child), Signal::CONT).unwrap();
+    }
+
     /// Starts it again on the data and ports that it had.
     pub(crate) fn restart(&mut self) {
         self.child = run(&self.program, &self.flags, self.dir.path());

@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use ureq::{
     Agent,
     http::{Method, Request},
@@ -64,6 +64,12 @@ impl Kube {
     /// DELETE of the object at `path`.
     pub(crate) fn delete(&self, path: &str) -> Result<Value, KubeError> {
         self.json(Method::DELETE, path, None)
+    }
+
+    /// The same of an object that has this `uid`.
+    pub(crate) fn delete_only(&self, path: &str, uid: &str) -> Result<Value, KubeError> {
+        let options = json!({"preconditions": {"uid": uid}});
+        self.json(Method::DELETE, path, Some(&options))
     }
 
     /// All objects of a collection.

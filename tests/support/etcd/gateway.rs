@@ -108,6 +108,12 @@ impl Etcd {
         self.post("/v3/maintenance/defragment", &json!({}));
     }
 
+    /// Raises the NOSPACE alarm for this member.
+    pub(crate) fn alarm(&self) {
+        let alarm = json!({"action": "ACTIVATE", "memberID": self.ids().0, "alarm": "NOSPACE"});
+        self.post("/v3/maintenance/alarm", &alarm);
+    }
+
     /// Ends the NOSPACE alarm.
     pub(crate) fn disarm(&self) {
         let path = "/v3/maintenance/alarm";

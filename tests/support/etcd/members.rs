@@ -76,6 +76,37 @@ impl Members {
         self.members[index].pause();
     }
 
+    /// Has the one go on that was stopped.
+    pub(crate) fn resume(&mut self) {
+        self.members[self.dead.take().unwrap()].resume();
+    }
+
+    /// Writes a key under a lease; 0 is none.
+    pub(crate) fn put(&self, key: &str, value: &[u8], lease: i64) {
+        self.alive().put_with_lease(key, value, lease);
+    }
+
+    /// A new lease of so many seconds.
+    pub(crate) fn lease(&self, seconds: i64) -> i64 {
+        self.alive().lease(seconds)
+    }
+
+    /// Forgets all revisions but the newest.
+    pub(crate) fn compact(&self) {
+        let etcd = self.alive();
+        etcd.compact(etcd.revision());
+    }
+
+    /// Raises the NOSPACE alarm: no member takes writes.
+    pub(crate) fn alarm(&self) {
+        self.alive().alarm();
+    }
+
+    /// Ends it.
+    pub(crate) fn disarm(&self) {
+        self.alive().disarm();
+    }
+
     /// Starts again the one that was killed.
     pub(crate) fn restart(&mut self) {
         self.members[self.dead.unwrap()].restart();
