@@ -196,6 +196,9 @@ pub struct RewrapReport {
     pub elapsed_seconds: f64,
     /// `rewrapped` over the time spent writing.
     pub objects_per_second: f64,
+    /// How often half as many writes were let into flight as before, because the store was slow or said
+    /// that it has too much to do.
+    pub backed_off: u64,
     /// Whether somebody vouched for the apiservers instead of a canary.
     pub assumed_converged: bool,
     /// The objects behind `failed`, and why.

@@ -5,7 +5,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::stored::EtcdPrefix;
+use crate::{
+    pace::{Bandwidth, Limits},
+    stored::EtcdPrefix,
+};
 
 /// Says which key protects what in etcd, brings it to the current key, and proves it.
 #[derive(Debug, Parser)]
@@ -216,12 +219,33 @@ pub struct PaceArgs {
     #[arg(long, value_name = "OBJECTS", default_value_t = 500, conflicts_with = "max",
           value_parser = clap::value_parser!(u32).range(1..))]
     pub rate: u32,
-    /// Transactions in flight.
-    #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=1024))]
-    pub concurrency: u16,
-    /// As fast as etcd takes it: for a maintenance window.
+    /// Bytes of values written per second: `16Mi`, `500K`.
+    #[arg(
+        long,
+        value_name = "BYTES",
+        default_value = "16Mi",
+        conflicts_with = "max"
+    )]
+    pub bandwidth: Bandwidth,
+    /// The most transactions in flight. There are fewer while etcd answers slowly, says that it has too
+    /// much to do, or changes its leader [default: 16, with --max 64].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub concurrency: Option<u16>,
+    /// As fast as etcd takes it, without --rate and --bandwidth: for a maintenance window.
     #[arg(long)]
     pub max: bool,
+}
+
+impl PaceArgs {
+    /// What they come to.
+    pub fn limits(&self) -> Limits {
+        let unbounded = self.max;
+        Limits {
+            concurrency: self.concurrency.unwrap_or(if unbounded { 64 } else { 16 }),
+            rate: (!unbounded).then_some(self.rate),
+            bandwidth: (!unbounded).then_some(self.bandwidth),
+        }
+    }
 }
 
 /// `rewrap run`.

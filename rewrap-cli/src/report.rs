@@ -227,6 +227,12 @@ pub fn report_text(report: &RewrapReport) -> String {
         report.elapsed_seconds,
         report.objects_per_second
     ));
+    if report.backed_off > 0 {
+        text.push_str(&format!(
+            "etcd was slow or said so: fewer in flight, {}\n",
+            counted(report.backed_off, "time")
+        ));
+    }
     for failure in report.failures.iter().take(UNREADABLE_SHOWN) {
         text.push_str(&format!(
             "failed: {}: {}\n",

@@ -51,9 +51,7 @@ pub struct Options {
     pub also_current: bool,
     /// Stop after so many rewritten objects.
     pub limit: Option<u64>,
-    /// Transactions in flight.
-    pub concurrency: usize,
-    /// Objects per second.
+    /// How fast.
     pub pace: Pace,
 }
 
@@ -113,6 +111,7 @@ impl<'a> Rewrap<'a> {
                 continue;
             };
             progress.at(&area.display());
+            self.options.pace.turn_to(area.store);
             let end = self.area(area, rule, &path, progress).await?;
             if !matches!(end, PassEnd::Finished) {
                 return Ok(end);
@@ -191,7 +190,7 @@ impl<'a> Rewrap<'a> {
                 let (record, outcome) = object?;
                 self.one(area, rule, record, outcome).await
             })
-            .buffer_unordered(self.options.concurrency);
+            .buffer_unordered(self.options.pace.concurrency());
         let mut fates = std::pin::pin!(fates);
         let mut failure = None;
         // After a failure what was read is only drained: `one` begins nothing new.

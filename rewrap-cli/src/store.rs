@@ -17,6 +17,7 @@ mod lock;
 mod put;
 mod range;
 mod status;
+mod strain;
 mod watch;
 mod wire;
 
@@ -30,6 +31,7 @@ pub use lock::Lock;
 pub use put::Put;
 pub use range::{Page, RangeOptions, Record, prefix_end};
 pub use status::{EndpointStatus, concerns};
+pub use strain::Strain;
 pub use watch::{Change, Watch};
 
 /// An open store. Cheap to clone: all clones share the connections and the token.
@@ -75,6 +77,8 @@ impl Store {
             request_timeout: config.request_timeout,
             max_reply: config.max_reply,
             preferred: 0.into(),
+            setbacks: 0.into(),
+            term: 0.into(),
         });
         let kind = caller.check_endpoints().await?;
         Ok(Self { caller, kind })

@@ -19,6 +19,7 @@ pub(crate) mod puppet;
 pub(crate) mod rewrap;
 pub(crate) mod sealed;
 pub(crate) mod server;
+pub(crate) mod slow;
 
 use std::{
     thread::sleep,

@@ -105,18 +105,19 @@ fn plan_of(inventory: &Inventory, pace: &PaceArgs, loads: &[Load]) -> RewrapPlan
         .sum();
     let member = loads.first().and_then(Load::largest);
     let objects: u64 = resources.iter().map(|resource| resource.objects).sum();
+    let bytes: u64 = resources.iter().map(|resource| resource.bytes).sum();
     RewrapPlan {
         api_version: API_VERSION,
         kind: "RewrapPlan",
         objects,
-        bytes: resources.iter().map(|resource| resource.bytes).sum(),
+        bytes,
         kms_calls: inventory.dek_sources.len() as u64 + 2 * (wraps + v1),
         growth_bytes: loads.iter().map(|load| load.growth).sum(),
         db_size: member.map(|member| member.db_size.unsigned_abs()),
         db_quota: member
             .and_then(|member| member.quota)
             .map(i64::unsigned_abs),
-        seconds: (!pace.max).then(|| objects.div_ceil(u64::from(pace.rate))),
+        seconds: pace.limits().seconds(objects, bytes),
         warnings: warnings(inventory, loads),
         resources,
     }

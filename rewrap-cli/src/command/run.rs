@@ -58,7 +58,8 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, CommandError> {
         }
     };
     // Also after a failure: what was written until then stays written.
-    let report = state.report();
+    let mut report = state.report();
+    report.backed_off = options.pace.backed_off();
     report::print(args.output, &report, report::report_text).map_err(CommandError::Io)?;
     let end = ended?;
     if args.output == Output::Table {
@@ -96,8 +97,7 @@ fn options(args: &RunArgs) -> Options {
         force_kms_v1: args.force_kms_v1,
         also_current: args.also_current,
         limit: args.limit,
-        concurrency: args.pace.concurrency.into(),
-        pace: Pace::new((!args.pace.max).then_some(args.pace.rate)),
+        pace: Pace::new(args.pace.limits()),
     }
 }
 

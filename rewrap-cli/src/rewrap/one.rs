@@ -84,7 +84,8 @@ impl Rewrap<'_> {
                 return Ok(Fate::NotBegun);
             }
             begun = true;
-            self.options.pace.turn().await;
+            let size = record.key.len() + record.value.len();
+            let permit = self.options.pace.permit(size).await;
             let dek = self.write_dek(rule).await?;
             let value = match seal(rule, &record.key, &stale, dek.as_deref()) {
                 Ok(value) => value,
@@ -95,9 +96,11 @@ impl Rewrap<'_> {
                     });
                 }
             };
+            let sent = permit.sent();
             let put = store
                 .compare_and_put(&record.key, record.mod_revision, value.into(), record.lease)
                 .await;
+            permit.answered(sent, store.strain());
             let lost = match put {
                 Ok(Put::Done { .. }) => return Ok(Fate::Rewrapped { conflicts }),
                 Ok(Put::Lost(lost)) => lost,

@@ -51,6 +51,7 @@ impl RunState {
             elapsed_seconds: 0.0,
             objects_per_second: 0.0,
             left: 0,
+            backed_off: 0,
             assumed_converged,
             failures: Vec::new(),
         };

@@ -1,7 +1,7 @@
 use std::{
     error::Error,
     fmt::Write,
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::atomic::{AtomicU64, AtomicUsize, Ordering},
     time::Duration,
 };
 
@@ -29,6 +29,10 @@ pub(super) struct Caller {
     pub(super) request_timeout: Duration,
     pub(super) max_reply: usize,
     pub(super) preferred: AtomicUsize,
+    /// Writes that had to be asked again, or read back.
+    pub(super) setbacks: AtomicU64,
+    /// The newest term of the leader that a write was answered in.
+    pub(super) term: AtomicU64,
 }
 
 /// How one attempt at one endpoint failed.

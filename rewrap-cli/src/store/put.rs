@@ -73,6 +73,7 @@ impl Store {
                 .await;
             let found = match outcome {
                 Ok(response) if response.succeeded => {
+                    self.caller.note_term(response.header.as_ref());
                     let revision = revision(response.header.as_ref(), &ask)?;
                     return Ok(Put::Done { revision });
                 }
@@ -87,10 +88,12 @@ impl Store {
                 }
                 Err(Fault::Answered(error)) => return Err(error),
                 Err(Fault::NotDone(cause)) => {
+                    self.caller.count_setback();
                     causes.add(&member.name, cause);
                     continue;
                 }
                 Err(Fault::InDoubt(cause) | Fault::Cut(cause)) => {
+                    self.caller.count_setback();
                     causes.add(&member.name, cause);
                     in_doubt = true;
                     let found = self.get(key).await?;
