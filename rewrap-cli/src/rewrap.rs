@@ -5,9 +5,12 @@
 //! either still the old value or already the new one, and only a value that was proved stale is
 //! ever replaced.
 
-use std::{cell::Cell, sync::Arc};
+use std::{
+    cell::{Cell, RefCell},
+    sync::Arc,
+};
 
-use futures_util::{StreamExt as _, stream};
+use futures_util::{Stream, StreamExt as _, stream};
 use kms_proto::KeyId;
 use tokio::sync::mpsc;
 
@@ -26,14 +29,23 @@ use crate::{
 
 mod canary;
 mod one;
+mod order;
+mod recent;
+mod revisit;
 mod state;
 
 pub use canary::CanaryError;
+use one::Attempt;
 pub use one::{Fate, ObjectError};
+use order::leaks_most;
+use revisit::Deferred;
 pub use state::RunState;
 
 /// How often one object may lose against other writers before it is left to the next pass.
 const TRIES: u32 = 8;
+
+/// How many values are opened before the answers to what is in flight are looked at.
+const OPENED_AT_ONCE: usize = 64;
 
 /// What was read in one go, with what each value opens to.
 type OpenedPage = Vec<(Record, Result<Opened, OpenError>)>;
@@ -65,6 +77,7 @@ pub struct Rewrap<'a> {
     state: &'a RunState,
     /// Something went wrong that ends the pass; nothing new begins.
     failed: Cell<bool>,
+    deferred: RefCell<Vec<Deferred>>,
 }
 
 /// How a pass ended.
@@ -94,10 +107,12 @@ impl<'a> Rewrap<'a> {
             stop,
             state,
             failed: Cell::new(false),
+            deferred: RefCell::default(),
         }
     }
 
-    /// Goes once over everything in scope.
+    /// Goes once over everything in scope, in the order of the areas. What somebody else wrote in the
+    /// last minute, or at the same moment, is left to the end.
     ///
     /// # Errors
     /// What makes going on pointless or unsafe: etcd is away or full, or the current key changed.
@@ -117,7 +132,8 @@ impl<'a> Rewrap<'a> {
                 return Ok(end);
             }
         }
-        Ok(PassEnd::Finished)
+        self.revisit(progress).await?;
+        Ok(self.ended())
     }
 
     /// Reads and opens the next page while the last ones are written: the transactions in flight do
@@ -135,14 +151,21 @@ impl<'a> Rewrap<'a> {
             self.write(area, rule, opened, progress)
         );
         written?;
-        if self.stop.is_requested() {
-            return Ok(PassEnd::Stopped);
+        match self.ended() {
+            PassEnd::Finished => read?,
+            end => return Ok(end),
         }
-        if self.limit_reached() {
-            return Ok(PassEnd::Limit);
-        }
-        read?;
         Ok(PassEnd::Finished)
+    }
+
+    fn ended(&self) -> PassEnd {
+        if self.stop.is_requested() {
+            PassEnd::Stopped
+        } else if self.limit_reached() {
+            PassEnd::Limit
+        } else {
+            PassEnd::Finished
+        }
     }
 
     /// Opens everything of an area, until nobody wants more.
@@ -155,12 +178,22 @@ impl<'a> Rewrap<'a> {
     ) -> Result<(), StoreError> {
         let mut scan = Scan::new(&self.session.stores[area.store].store, path);
         while let Some(records) = scan.next().await? {
-            let values: Vec<_> = records
-                .iter()
-                .map(|record| (&record.key[..], &record.value[..]))
-                .collect();
-            let outcomes = self.session.keys.open_all(rule, &values).await;
-            let page = records.into_iter().zip(outcomes).collect();
+            let mut page = Vec::with_capacity(records.len());
+            let mut records = records.into_iter();
+            loop {
+                let some: Vec<_> = records.by_ref().take(OPENED_AT_ONCE).collect();
+                if some.is_empty() {
+                    break;
+                }
+                let values: Vec<_> = some
+                    .iter()
+                    .map(|record| (&record.key[..], &record.value[..]))
+                    .collect();
+                let outcomes = self.session.keys.open_all(rule, &values).await;
+                page.extend(some.into_iter().zip(outcomes));
+                tokio::task::yield_now().await;
+            }
+            page.sort_by_cached_key(|(_, outcome)| !leaks_most(area, outcome));
             if pages.send(page).await.is_err() {
                 break;
             }
@@ -188,9 +221,18 @@ impl<'a> Rewrap<'a> {
             .flatten()
             .map(async |object| {
                 let (record, outcome) = object?;
-                self.one(area, rule, record, outcome).await
+                self.one(area, rule, record, outcome, Attempt::First).await
             })
             .buffer_unordered(self.options.pace.concurrency());
+        self.count(fates, progress).await
+    }
+
+    /// Counts what became of the objects, to the last, whatever fails; gives the first failure.
+    async fn count(
+        &self,
+        fates: impl Stream<Item = Result<Fate, RunError>>,
+        progress: &Progress,
+    ) -> Result<(), RunError> {
         let mut fates = std::pin::pin!(fates);
         let mut failure = None;
         // After a failure what was read is only drained: `one` begins nothing new.

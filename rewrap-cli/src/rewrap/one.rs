@@ -25,6 +25,11 @@ pub enum Fate {
         /// Why.
         error: ObjectError,
     },
+    /// Somebody else is writing it; looked at again at the end of the pass.
+    Deferred {
+        /// Compare-and-swaps lost on the way.
+        conflicts: u64,
+    },
     /// Stored under another key than the one asked for.
     NotChosen,
     /// The run was ending.
@@ -46,7 +51,10 @@ pub enum Fate {
 impl Fate {
     /// Whether the object counts among those looked at.
     pub fn was_looked_at(&self) -> bool {
-        !matches!(self, Self::NotBegun | Self::NotChosen)
+        !matches!(
+            self,
+            Self::Deferred { .. } | Self::NotBegun | Self::NotChosen
+        )
     }
 }
 
@@ -55,6 +63,18 @@ impl Fate {
 pub(super) struct Stale {
     plaintext: Plaintext,
     pub(super) identity: Identity,
+}
+
+/// Which look at an object this is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Attempt {
+    /// It may be left to the end of the pass.
+    First,
+    /// It is fought for.
+    Last {
+        /// Whether it counts against the limit of objects already.
+        begun: bool,
+    },
 }
 
 pub(super) enum Verdict {
@@ -70,16 +90,22 @@ impl Rewrap<'_> {
         rule: &Rule,
         record: Record,
         outcome: Result<Opened, OpenError>,
+        attempt: Attempt,
     ) -> Result<Fate, RunError> {
         let store = &self.session.stores[area.store].store;
         let (mut record, mut outcome) = (record, outcome);
         let mut conflicts = 0;
-        let mut begun = false;
+        let mut begun = attempt == Attempt::Last { begun: true };
         loop {
             let stale = match self.judge(area, &record, outcome, conflicts) {
                 Verdict::Replace(stale) => stale,
                 Verdict::Skip(fate) => return Ok(fate),
             };
+            // Who lost a race stands in the way of a writer.
+            let busy = conflicts > 0 || self.state.is_recent(area.store, record.mod_revision);
+            if attempt == Attempt::First && busy && self.defer(area, &record.key, begun) {
+                return Ok(Fate::Deferred { conflicts });
+            }
             if !begun && !self.begin() {
                 return Ok(Fate::NotBegun);
             }
@@ -102,7 +128,10 @@ impl Rewrap<'_> {
                 .await;
             permit.answered(sent, store.strain());
             let lost = match put {
-                Ok(Put::Done { .. }) => return Ok(Fate::Rewrapped { conflicts }),
+                Ok(Put::Done { revision }) => {
+                    self.state.mark(area.store, revision);
+                    return Ok(Fate::Rewrapped { conflicts });
+                }
                 Ok(Put::Lost(lost)) => lost,
                 // The lease ended between reading and writing, and the object with it.
                 Err(StoreError::LeaseNotFound { .. }) => store.get(&record.key).await?,

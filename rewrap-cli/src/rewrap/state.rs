@@ -10,7 +10,7 @@ use std::{
 use kms_proto::inventory::{API_VERSION, Inventory, RewrapReport, Unreadable};
 use tokio::sync::Mutex;
 
-use super::Fate;
+use super::{Fate, recent::Recent};
 use crate::{
     chain::Chain,
     keys::{Keys, WriteDekError},
@@ -29,6 +29,8 @@ pub struct RunState {
     started: Instant,
     /// The revision of each store when the run began.
     revisions: RefCell<Vec<i64>>,
+    /// What of each store was written just now.
+    recent: RefCell<Vec<Recent>>,
     /// When the first object was begun, and the newest one written.
     writing: Cell<Option<(Instant, Instant)>>,
     begun: Cell<u64>,
@@ -60,6 +62,7 @@ impl RunState {
             report: RefCell::new(report),
             started: Instant::now(),
             revisions: RefCell::default(),
+            recent: RefCell::default(),
             writing: Cell::new(None),
             begun: Cell::new(0),
         }
@@ -85,8 +88,32 @@ impl RunState {
             .map(|resource| resource.unknowable)
             .sum();
         report.failures.clone_from(&inventory.unreadable);
-        let revisions = inventory.stores.iter().map(|store| store.revision);
-        self.revisions.replace(revisions.collect());
+        let revisions: Vec<_> = inventory
+            .stores
+            .iter()
+            .map(|store| store.revision)
+            .collect();
+        let recent = revisions.iter().map(|revision| {
+            let mut recent = Recent::default();
+            recent.mark(*revision, self.started.into());
+            recent
+        });
+        self.recent.replace(recent.collect());
+        self.revisions.replace(revisions);
+    }
+
+    /// Whether what has this revision was written in the last minute, as far as the run has seen.
+    pub(super) fn is_recent(&self, store: usize, revision: i64) -> bool {
+        let recent = self.recent.borrow();
+        let recent = recent.get(store);
+        recent.is_some_and(|recent| recent.holds(revision, tokio::time::Instant::now()))
+    }
+
+    /// A store is at this revision now.
+    pub(super) fn mark(&self, store: usize, revision: i64) {
+        if let Some(recent) = self.recent.borrow_mut().get_mut(store) {
+            recent.mark(revision, tokio::time::Instant::now());
+        }
     }
 
     /// The revision of a store when the run began: what is newer was written under the keys of now.
@@ -133,7 +160,9 @@ impl RunState {
     pub(super) fn add(&self, fate: Fate) {
         let mut report = self.report.borrow_mut();
         match fate {
-            Fate::AlreadyCurrent { conflicts } => report.conflicts += conflicts,
+            Fate::AlreadyCurrent { conflicts } | Fate::Deferred { conflicts } => {
+                report.conflicts += conflicts;
+            }
             Fate::Failed { key, error } => report.failures.push(Unreadable {
                 key: String::from_utf8_lossy(&key).into_owned(),
                 error: Chain(&error).to_string(),

@@ -6,7 +6,10 @@
 use crate::stored::resource::ObjectKey;
 
 mod protobuf;
+mod secret;
 mod text;
+
+pub use secret::secret_type;
 
 /// The type and the name that an object states.
 #[derive(Debug, Clone, PartialEq, Eq)]

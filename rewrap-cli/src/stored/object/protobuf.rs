@@ -22,6 +22,28 @@ pub(super) fn read(message: &[u8]) -> Result<Identity, NotAnObject> {
     })
 }
 
+/// The `type` of a Secret.
+pub(super) fn secret_type(message: &[u8]) -> Option<Box<str>> {
+    let UnknownSecret { raw } = UnknownSecret::decode(message).ok()?;
+    Some(raw.r#type.into())
+}
+
+/// [`Unknown`] where it holds a Secret.
+#[derive(prost::Message)]
+#[prost(skip_debug)]
+struct UnknownSecret {
+    #[prost(message, required, tag = "2")]
+    raw: Secret,
+}
+
+/// Number: `k8s.io/api/core/v1/generated.proto`.
+#[derive(prost::Message)]
+#[prost(skip_debug)]
+struct Secret {
+    #[prost(string, tag = "3")]
+    r#type: String,
+}
+
 /// Numbers: `k8s.io/apimachinery/pkg/runtime/generated.proto`. `raw` is declared as bytes there; on
 /// the wire that is the same as the message it holds, and nothing is copied.
 #[derive(prost::Message)]

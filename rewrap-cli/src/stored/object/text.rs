@@ -23,6 +23,23 @@ pub(super) fn read_cbor(mut bytes: &[u8]) -> Result<Identity, NotAnObject> {
     }
 }
 
+/// The `type` of a Secret.
+pub(super) fn secret_type_of_json(bytes: &[u8]) -> Option<Box<str>> {
+    let Secret { r#type } = serde_json::from_slice(bytes).ok()?;
+    r#type.map(|Text(text)| text)
+}
+
+/// The same in CBOR.
+pub(super) fn secret_type_of_cbor(bytes: &[u8]) -> Option<Box<str>> {
+    let Secret { r#type } = ciborium::from_reader(bytes).ok()?;
+    r#type.map(|Text(text)| text)
+}
+
+#[derive(Deserialize)]
+struct Secret {
+    r#type: Option<Text>,
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Object {
