@@ -1,23 +1,24 @@
 //! Reading everything under a prefix, page by page.
 
-use crate::store::{Page, RangeOptions, Record, Store, StoreError, prefix_end};
+use tokio::task::JoinSet;
 
-/// How many keys the first page asks for; nothing is known of their size yet.
-const FIRST_LIMIT: i64 = 500;
+use crate::store::{Kind, Page, RangeOptions, Record, Store, StoreError, prefix_end};
 
-/// What a page should weigh, in bytes. etcd counts the rest of the range for every page, so pages
-/// are to be large; and one page is what a run holds in memory.
-const PAGE_BYTES: i64 = 2 << 20;
+mod cuts;
+mod stride;
 
-/// The most keys a page asks for, however small they are.
-const MAX_LIMIT: i64 = 10_000;
+use cuts::{Ask, Cuts, Front, behind};
+
+/// The most pages that are read ahead. Each is of about 1 MiB, and of 16 MiB at most unless one
+/// record weighs more: that is what a walk holds in memory.
+const AHEAD: usize = 4;
 
 /// A walk through all keys under one prefix, in their order.
 ///
-/// The first page sets the revision, and all others are read at it: together they are what the
-/// store held at one moment. Where that revision is compacted away, the walk goes on from the next
-/// key at the newest revision and [`Self::anchors`] counts one more, unless it was told
-/// [which revision](Self::at_revision) to read. No key is delivered twice and
+/// The first page sets the revision, and all others are read at it, some of them ahead and at the
+/// same time: together they are what the store held at one moment. Where that revision is compacted
+/// away, the walk goes on from the next key at the newest revision and [`Self::anchors`] counts one
+/// more, unless it was told [which revision](Self::at_revision) to read. No key is delivered twice and
 /// none is passed over that existed all the time; one that was created meanwhile before the place
 /// of the change is not seen, and one that was deleted after may be missing.
 ///
@@ -26,18 +27,22 @@ const MAX_LIMIT: i64 = 10_000;
 pub struct Scan<'a> {
     store: &'a Store,
     prefix: &'a str,
-    next: Option<Vec<u8>>,
+    /// The first key that was not delivered.
+    next: Vec<u8>,
     end: Vec<u8>,
     keys_only: bool,
-    limit: i64,
     /// 0 until the first page.
     revision: i64,
     /// Whether to fail rather than to go on at another revision.
     pinned: bool,
     anchors: u32,
+    /// Whether the page was read that tells the revision and the count.
+    anchored: bool,
     /// How many keys the store counted at the first page, and how many have been delivered.
     counted: i64,
     delivered: i64,
+    cuts: Cuts,
+    asked: JoinSet<(u64, Result<Page, StoreError>)>,
 }
 
 impl<'a> Scan<'a> {
@@ -50,25 +55,34 @@ impl<'a> Scan<'a> {
             prefix.ends_with('/'),
             "the prefix {prefix:?} of a scan does not end in a slash"
         );
+        let (next, end) = (prefix.as_bytes().to_vec(), prefix_end(prefix.as_bytes()));
+        let ahead = match store.kind() {
+            Kind::Etcd => AHEAD,
+            // It knows no other end than that of the prefix.
+            Kind::Kine => 1,
+        };
         Self {
             store,
             prefix,
-            next: Some(prefix.into()),
-            end: prefix_end(prefix.as_bytes()),
+            cuts: Cuts::new(next.clone(), end.clone(), prefix.len(), ahead),
+            next,
+            end,
             keys_only: false,
-            limit: FIRST_LIMIT,
             revision: 0,
             pinned: false,
             anchors: 0,
+            anchored: false,
             counted: 0,
             delivered: 0,
+            asked: JoinSet::new(),
         }
     }
 
     /// From this key on, if it lies behind the prefix.
     #[must_use]
     pub fn starting_at(mut self, key: &[u8]) -> Self {
-        self.next = self.next.map(|first| first.max(key.to_vec()));
+        self.next = self.next.max(key.to_vec());
+        self.cuts.begin_at(self.next.clone(), self.end.clone());
         self
     }
 
@@ -104,97 +118,98 @@ impl<'a> Scan<'a> {
     /// [`StoreError::Miscounted`] in place of the end, and what any read can meet. The walk may go
     /// on after an error: it asks for the same page again.
     pub async fn next(&mut self) -> Result<Option<Vec<Record>>, StoreError> {
-        while let Some(first) = &self.next {
-            if first.as_slice() >= self.end.as_slice() {
-                return Ok(None);
+        loop {
+            self.ask();
+            match self.cuts.pop() {
+                Front::Records(records) => return Ok(Some(self.deliver(records))),
+                Front::Failed(StoreError::Compacted { .. })
+                    if self.revision > 0 && !self.pinned =>
+                {
+                    self.begin_again();
+                }
+                Front::Failed(error) => return Err(error),
+                Front::Waiting => self.hear().await,
+                Front::End => return self.check_count().map(|()| None),
             }
+        }
+    }
+
+    /// Asks for all that may be under way.
+    fn ask(&mut self) {
+        while self.asked.len() < AHEAD {
+            let ask = if self.anchored {
+                self.cuts.ask()
+            } else {
+                self.cuts.ask_whole()
+            };
+            let Some(Ask {
+                id,
+                from,
+                end,
+                limit,
+            }) = ask
+            else {
+                return;
+            };
             let options = RangeOptions {
-                key: first.clone(),
-                range_end: self.end.clone(),
-                limit: self.limit,
+                key: from,
+                range_end: end,
+                limit,
                 revision: self.revision,
                 keys_only: self.keys_only,
                 count_only: false,
             };
-            match self.store.range(options).await {
-                Ok(page) => return self.advance(page),
-                Err(StoreError::Compacted { .. }) if self.revision > 0 && !self.pinned => {
-                    self.revision = 0;
-                }
-                Err(StoreError::ReplyTooLarge { .. }) if self.limit > 1 => self.limit /= 2,
-                Err(error) => return Err(error),
-            }
+            // Tasks of their own: an answer that nobody takes would stop all others of the connection.
+            let store = self.store.clone();
+            self.asked
+                .spawn(async move { (id, store.range(options).await) });
         }
-        Ok(None)
     }
 
-    fn advance(&mut self, page: Page) -> Result<Option<Vec<Record>>, StoreError> {
-        if self.revision == 0 || self.anchors == 0 {
+    /// Waits for one answer.
+    async fn hear(&mut self) {
+        let (id, answer) = match self.asked.join_next().await {
+            Some(Ok(answer)) => answer,
+            Some(Err(error)) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            // Only with the runtime, or with this walk.
+            Some(Err(_)) | None => return,
+        };
+        if let (false, Ok(page)) = (self.anchored, &answer) {
+            self.anchored = true;
             self.anchors += 1;
             self.counted = page.count;
-        }
-        if self.revision == 0 {
-            self.revision = page.revision;
-        }
-        self.next = match page.records.last() {
-            Some(last) if page.more => {
-                let mut next = last.key.to_vec();
-                next.push(0);
-                Some(next)
+            if self.revision == 0 {
+                self.revision = page.revision;
             }
-            _ => None,
-        };
-        self.delivered += i64::try_from(page.records.len()).unwrap_or(i64::MAX);
-        if self.next.is_none() && self.anchors == 1 && self.delivered != self.counted {
-            return Err(StoreError::Miscounted {
-                prefix: self.prefix.as_bytes().into(),
-                revision: self.revision,
-                read: self.delivered,
-                counted: self.counted,
-            });
         }
-        if page.records.is_empty() {
-            return Ok(None);
-        }
-        self.limit = next_limit(self.limit, &page.records);
-        Ok(Some(page.records))
-    }
-}
-
-/// As many records as weigh [`PAGE_BYTES`] if they are like the last ones, but at most four times as
-/// many as before: the next ones may not be like them.
-fn next_limit(limit: i64, records: &[Record]) -> i64 {
-    let bytes: usize = records.iter().map(|r| r.key.len() + r.value.len()).sum();
-    let count = i64::try_from(records.len()).unwrap_or(MAX_LIMIT);
-    let each = (i64::try_from(bytes).unwrap_or(i64::MAX) / count.max(1)).max(1);
-    (PAGE_BYTES / each).clamp(1, limit.saturating_mul(4).min(MAX_LIMIT))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn records(count: usize, size: usize) -> Vec<Record> {
-        let record = Record {
-            key: "".into(),
-            value: vec![0; size].into(),
-            mod_revision: 1,
-            create_revision: 1,
-            lease: 0,
-        };
-        vec![record; count]
+        self.cuts.answered(id, answer);
     }
 
-    #[test]
-    fn pages_follow_the_size_of_what_is_stored() {
-        assert_eq!(
-            next_limit(500, &records(500, 1024)),
-            2000,
-            "four times at most"
-        );
-        assert_eq!(next_limit(2000, &records(2000, 1024)), 2048);
-        assert_eq!(next_limit(500, &records(500, 64 << 10)), 32);
-        assert_eq!(next_limit(500, &records(3, 8 << 20)), 1);
-        assert_eq!(next_limit(9000, &records(9000, 1)), MAX_LIMIT);
+    /// From the first key that was not delivered, at the newest revision.
+    fn begin_again(&mut self) {
+        self.asked = JoinSet::new();
+        self.revision = 0;
+        self.anchored = false;
+        self.cuts.begin_at(self.next.clone(), self.end.clone());
+    }
+
+    fn deliver(&mut self, records: Vec<Record>) -> Vec<Record> {
+        self.delivered += i64::try_from(records.len()).unwrap_or(i64::MAX);
+        if let Some(last) = records.last() {
+            self.next = behind(&last.key);
+        }
+        records
+    }
+
+    fn check_count(&self) -> Result<(), StoreError> {
+        if self.anchors != 1 || self.delivered == self.counted {
+            return Ok(());
+        }
+        Err(StoreError::Miscounted {
+            prefix: self.prefix.as_bytes().into(),
+            revision: self.revision,
+            read: self.delivered,
+            counted: self.counted,
+        })
     }
 }

@@ -103,7 +103,7 @@ impl Store {
 
     async fn ask_range(&self, options: RangeOptions) -> Result<Page, StoreError> {
         let ask = options.ask();
-        let max_reply = self.caller.max_reply;
+        let max_reply = options.max_reply(self.caller.max_reply);
         let response = self
             .caller
             .read(

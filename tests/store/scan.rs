@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use futures_util::{StreamExt, stream};
 use rewrap_cli::{
     scan::Scan,
-    store::{Store, StoreConfig, StoreError},
+    store::{Put, Store, StoreConfig, StoreError},
 };
 
 use crate::{open, support::etcd::Etcd};
@@ -130,4 +131,50 @@ async fn pages_shrink_until_they_fit() {
     let store = Store::connect(config).await.unwrap();
     let error = Scan::new(&store, PREFIX).next().await.unwrap_err();
     assert!(matches!(error, StoreError::ReplyTooLarge { .. }), "{error}");
+}
+
+/// With pages that are read ahead, writers on both sides of the walk, and a compaction after every page.
+#[tokio::test]
+async fn what_exists_all_the_time_comes_once_however_often_its_revision_goes() {
+    const KEYS: usize = 6000;
+    let etcd = Etcd::start();
+    let store = open(&etcd).await;
+    let key = |number: usize| format!("{PREFIX}team-{}/{number:05}", number / 900);
+    let puts = (0..KEYS).map(|number| {
+        let (store, key) = (store.clone(), key(number));
+        async move {
+            let put = store.compare_and_put(key.as_bytes(), 0, vec![b'x'; 900].into(), 0);
+            assert!(matches!(put.await.unwrap(), Put::Done { .. }));
+        }
+    });
+    stream::iter(puts)
+        .buffer_unordered(64)
+        .collect::<()>()
+        .await;
+
+    let mut scan = Scan::new(&store, PREFIX);
+    let all = rest(&mut scan).await;
+    assert!(all.keys().cloned().eq((0..KEYS).map(key)));
+    assert_eq!(scan.anchors(), 1);
+
+    let mut scan = Scan::new(&store, PREFIX);
+    let (mut seen, mut pages) = (Vec::new(), 0);
+    while let Some(page) = scan.next().await.unwrap() {
+        seen.extend(
+            page.iter()
+                .map(|r| String::from_utf8(r.key.to_vec()).unwrap()),
+        );
+        pages += 1;
+        // One key before the walk goes, and one behind it.
+        if pages <= 3 {
+            etcd.delete(&key(pages));
+            etcd.delete(&key(KEYS - pages));
+        }
+        etcd.compact(etcd.put("/registry/pods/a", b"x"));
+    }
+    assert!(pages > 4 && scan.anchors() > 2, "{pages} pages");
+    let expected: Vec<_> = (0..KEYS - 3).map(key).collect();
+    assert!(seen.is_sorted_by(|one, next| one < next));
+    seen.retain(|key| key <= expected.last().unwrap());
+    assert_eq!(seen, expected);
 }

@@ -8,6 +8,10 @@ use super::{
     },
 };
 
+/// The most that a page of several records may weigh, in bytes: pages are read ahead, and whoever gets
+/// one that is too large asks for a smaller one.
+const MAX_PAGE: usize = 16 << 20;
+
 /// What to read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RangeOptions {
@@ -40,6 +44,14 @@ impl RangeOptions {
             key: prefix.into(),
             range_end: prefix_end(prefix),
             ..Self::default()
+        }
+    }
+
+    /// How large the answer may be, where none may be larger than `most`. One record always fits.
+    pub(super) fn max_reply(&self, most: usize) -> usize {
+        match self.limit {
+            0 | 1 => most,
+            _ => most.min(MAX_PAGE),
         }
     }
 
