@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// One page of a scan; the key of a plugin is looked at before each.
-const PAGE: usize = 500;
+const PAGE: usize = 100;
 
 #[test]
 fn a_plugin_that_encrypts_under_another_key_than_it_names_stops_the_run() {
