@@ -9,8 +9,8 @@ use crate::{
     support::{
         dice::Dice,
         encryption::Provider::{AesCbc, AesGcm, Identity},
-        eventually,
         slow::Slow,
+        within,
     },
 };
 
@@ -26,25 +26,26 @@ fn a_run_backs_off_while_etcd_is_slow_and_recovers_after() {
     let flags = ["--yes", "--assume-converged", "--max", "--concurrency=16"];
     let mut run = store.start_rewrap("run", &[&flags[..], &["--output=json", &endpoint]].concat());
 
-    // So many polls in a row, 10 ms apart: in between the answers to a whole wave there are few.
-    let mut reaches = |what: &str, polls: u32, wanted: &dyn Fn(usize) -> bool| {
-        let mut seen = 0;
-        eventually(what, || {
+    let mut until = |what: &str, wanted: &dyn Fn(&[usize]) -> bool| {
+        let mut crowds = Vec::new();
+        within(Duration::from_secs(180), what, || {
             assert!(run.child.try_wait().unwrap().is_none(), "too early: {what}");
-            seen = if wanted(slow.in_flight()) {
-                seen + 1
-            } else {
-                0
-            };
-            (seen >= polls).then_some(())
+            crowds.extend(slow.crowds());
+            wanted(&crowds).then_some(())
         });
     };
-    reaches("16 are in flight", 1, &|in_flight| in_flight >= 16);
-    slow.delay(usual * 10);
+    until("16 are in flight", &|crowds| {
+        crowds.iter().any(|crowd| *crowd >= 16)
+    });
+    slow.delay(usual * 30);
     // One write; the next page may be read and the lock kept at the same time.
-    reaches("1 is in flight", 20, &|in_flight| in_flight <= 3);
+    until("1 is in flight", &|crowds| {
+        crowds.len() >= 8 && crowds.iter().rev().take(8).all(|crowd| *crowd <= 3)
+    });
     slow.delay(usual);
-    reaches("6 are in flight again", 1, &|in_flight| in_flight >= 6);
+    until("6 are in flight again", &|crowds| {
+        crowds.iter().any(|crowd| *crowd >= 6)
+    });
 
     kill_process(Pid::from_child(&run.child), Signal::INT).unwrap();
     let report = run.finish().expect(130).json();

@@ -31,6 +31,8 @@ struct Shared {
     connections: usize,
     /// Requests without an answer: connection and HTTP/2 stream.
     open: BTreeSet<(usize, u32)>,
+    /// For each request so far, how many were open with it.
+    crowds: Vec<usize>,
 }
 
 impl Slow {
@@ -75,9 +77,10 @@ impl Slow {
         self.shared.lock().unwrap().delay = delay;
     }
 
-    /// How many requests wait for their answer.
-    pub(crate) fn in_flight(&self) -> usize {
-        self.shared.lock().unwrap().open.len()
+    /// For each request since the last call, how many waited for their answers when it was sent, it
+    /// among them.
+    pub(crate) fn crowds(&self) -> Vec<usize> {
+        std::mem::take(&mut self.shared.lock().unwrap().crowds)
     }
 }
 
@@ -131,7 +134,11 @@ async fn requests(
         frames.read(bytes, |frame| {
             let mut shared = shared.lock().unwrap();
             match frame.kind {
-                HEADERS => drop(shared.open.insert((number, frame.stream))),
+                HEADERS => {
+                    shared.open.insert((number, frame.stream));
+                    let crowd = shared.open.len();
+                    shared.crowds.push(crowd);
+                }
                 RST_STREAM => drop(shared.open.remove(&(number, frame.stream))),
                 _ => {}
             }
