@@ -33,6 +33,8 @@ pub enum Command {
     Plan(PlanArgs),
     /// Rewrite everything that is not under the current key.
     Run(RunArgs),
+    /// Restore what a run replaced, where nobody wrote since.
+    Undo(UndoArgs),
     /// Prove that nothing is left to rewrite: opens everything at one revision.
     Verify(VerifyArgs),
     /// Show every write that does not go under the current key, as it happens.
@@ -287,6 +289,36 @@ pub struct RunArgs {
     /// Go on under the new key if the KMS plugin rotates during the run, instead of stopping.
     #[arg(long)]
     pub follow: bool,
+    /// Append a JSON line for every rewritten object: when, which, from and to which key, at which
+    /// revisions; never values.
+    #[arg(long, value_name = "FILE", help_heading = "Files")]
+    pub audit_log: Option<PathBuf>,
+    /// Keep what is replaced in a new file, as it was encrypted, for `rewrap undo`. Plain text is not
+    /// kept.
+    #[arg(long, value_name = "FILE", help_heading = "Files")]
+    pub undo_file: Option<PathBuf>,
+    /// Format of the report on stdout.
+    #[arg(long, short, value_enum, default_value_t)]
+    pub output: Output,
+}
+
+/// `rewrap undo`.
+#[derive(Debug, Args)]
+pub struct UndoArgs {
+    /// What `run --undo-file` wrote.
+    pub file: PathBuf,
+    /// How to get there.
+    #[command(flatten)]
+    pub connection: Connection,
+    /// Append a JSON line for every restored object.
+    #[arg(long, value_name = "FILE")]
+    pub audit_log: Option<PathBuf>,
+    /// Do not ask.
+    #[arg(long, short)]
+    pub yes: bool,
+    /// Do not take the lock that keeps two runs apart.
+    #[arg(long)]
+    pub no_lock: bool,
     /// Format of the report on stdout.
     #[arg(long, short, value_enum, default_value_t)]
     pub output: Output,

@@ -16,6 +16,7 @@ mod get;
 mod plan;
 mod run;
 mod status;
+mod undo;
 mod verify;
 mod watch;
 
@@ -84,6 +85,7 @@ fn dispatch(command: Command) -> Result<Exit, CommandError> {
         Command::Plan(args) => block_on(plan::plan(args)),
         Command::Run(args) => block_on(run::run(args)),
         Command::Status(args) => block_on(status::status(args)),
+        Command::Undo(args) => block_on(undo::undo(args)),
         Command::Verify(args) => block_on(verify::verify(args)),
         Command::Watch(args) => block_on(watch::watch(args)),
     }

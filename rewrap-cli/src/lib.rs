@@ -20,6 +20,7 @@ pub mod cli;
 pub mod command;
 pub mod config;
 pub mod explain;
+pub mod journal;
 pub mod keys;
 pub mod kms;
 pub mod pace;

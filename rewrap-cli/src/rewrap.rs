@@ -16,6 +16,7 @@ use tokio::sync::mpsc;
 
 use crate::{
     area::{Area, AreaError, Areas, Content},
+    journal::JournalError,
     keys::{KeyChange, WriteDekError},
     kms::KmsError,
     pace::{Pace, Stop},
@@ -33,6 +34,7 @@ mod order;
 mod recent;
 mod revisit;
 mod state;
+mod trail;
 
 pub use canary::CanaryError;
 use one::Attempt;
@@ -40,6 +42,7 @@ pub use one::{Fate, ObjectError};
 use order::leaks_most;
 use revisit::Deferred;
 pub use state::RunState;
+pub use trail::{Trail, UndoEntry, UndoHeader};
 
 /// How often one object may lose against other writers before it is left to the next pass.
 const TRIES: u32 = 8;
@@ -61,6 +64,8 @@ pub struct Options {
     pub force_kms_v1: bool,
     /// Also what is encrypted and current since before the run.
     pub also_current: bool,
+    /// The files that tell what was done.
+    pub trail: Trail,
     /// Stop after so many rewritten objects.
     pub limit: Option<u64>,
     /// How fast.
@@ -308,6 +313,9 @@ pub enum RunError {
     /// The current key is not what it was.
     #[error("stopped; what is written is safe")]
     KeyChange(#[from] KeyChange),
+    /// A file of the run cannot be written.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
     /// etcd.
     #[error(transparent)]
     Store(#[from] StoreError),

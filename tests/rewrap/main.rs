@@ -16,4 +16,5 @@ mod plugins;
 mod refusals;
 mod safety;
 mod store;
+mod trail;
 mod watch;

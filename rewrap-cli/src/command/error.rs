@@ -8,6 +8,7 @@ use super::Exit;
 use crate::{
     apiserver::ApiserverError,
     area::AreaError,
+    journal::JournalError,
     keys::WriteDekError,
     rewrap::{CanaryError, RunError},
     session::SessionError,
@@ -56,8 +57,8 @@ pub enum CommandError {
         line: usize,
     },
     /// No terminal to ask on.
-    #[error("no terminal to ask on; give --yes to rewrite {0} objects; nothing was written")]
-    NotAsked(u64),
+    #[error("no terminal to ask on; give --yes to {0}; nothing was written")]
+    NotAsked(String),
     /// The person said no.
     #[error("nothing was written")]
     Declined,
@@ -87,6 +88,35 @@ pub enum CommandError {
         /// Why.
         source: OpenError,
     },
+    /// A file of a run cannot be opened.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// A file cannot be read.
+    #[error("cannot read {}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// An undo file is damaged, or none.
+    #[error("{} is no undo file of `rewrap run --undo-file` (line {line})", path.display())]
+    NoUndoFile {
+        /// The file.
+        path: PathBuf,
+        /// Where that shows.
+        line: usize,
+    },
+    /// An undo file of another cluster.
+    #[error(
+        "the undo file is of the cluster {file}, but this etcd holds the cluster {here}; nothing was written"
+    )]
+    OtherCluster {
+        /// The uid in the file.
+        file: String,
+        /// The uid here.
+        here: String,
+    },
     /// The session did not begin.
     #[error(transparent)]
     Session(#[from] SessionError),
@@ -102,10 +132,13 @@ impl CommandError {
             Self::Apiserver(_) | Self::KmsDown { .. } => Exit::Unreachable,
             Self::Canary(CanaryError::Run(error)) | Self::Run(error) => of_run(error),
             Self::Canary(_) | Self::Declined | Self::NoProof(_) | Self::NotAsked(_) => Exit::Gate,
-            Self::Io(_) | Self::NotFound(_) => Exit::Runtime,
+            Self::Io(_) | Self::Journal(_) | Self::NotFound(_) => Exit::Runtime,
             Self::Session(error) => of_session(error),
             Self::Survey(error) => of_survey(error),
-            Self::NoInventory { .. } => Exit::Refused,
+            Self::File { .. }
+            | Self::NoInventory { .. }
+            | Self::NoUndoFile { .. }
+            | Self::OtherCluster { .. } => Exit::Refused,
             Self::NoCredentials | Self::UnknownKey(_) | Self::UnknownResource(_) => Exit::Usage,
             Self::Unreadable { .. } => Exit::Findings,
         }
@@ -162,6 +195,7 @@ fn of_run(error: &RunError) -> Exit {
         _ if error.rotated_to().is_some() => Exit::Gate,
         RunError::KeyChange(_) => Exit::Unreachable,
         RunError::Area(error) => of_area(error),
+        RunError::Journal(_) => Exit::Runtime,
         RunError::Store(error) => of_store(error),
         RunError::WriteDek(error) => of_write_dek(error),
     }

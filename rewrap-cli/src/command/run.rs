@@ -13,9 +13,10 @@ use super::{
 use crate::{
     apiserver::{Apiserver, Credentials},
     cli::{Output, ProofArgs, RunArgs},
+    journal::Journal,
     pace::{Pace, Stop},
     report,
-    rewrap::{Options, PassEnd, RunState},
+    rewrap::{Options, PassEnd, RunState, Trail, UndoHeader},
     scope::Scope,
     session::Session,
     store::concerns,
@@ -25,15 +26,17 @@ use crate::{
 mod gates;
 mod writing;
 
-use gates::{confirm, refuse_unknown_key, refuse_unusable_targets};
+pub(super) use gates::confirm;
+use gates::{refuse_unknown_key, refuse_unusable_targets};
 use writing::Writing;
+pub(super) use writing::take_lock;
 
 /// Rewrites everything in scope that is not under the current key.
 pub(super) async fn run(args: RunArgs) -> Result<Exit, CommandError> {
     let apiservers = apiservers(&args.proof)?;
     let mut session = Session::open(&args.connection).await?;
     status::warn_of_silent_plugins(&session);
-    let options = options(&args);
+    let mut options = options(&args);
     let state = RunState::new(args.proof.assume_converged);
     let inventory = survey(&mut session, &options.scope, Depth::Opened).await?;
     state.first_look(&inventory);
@@ -47,7 +50,8 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, CommandError> {
                 return Err(CommandError::NoProof(work));
             }
             warn_of_members(&session).await;
-            confirm(&args, work)?;
+            confirm(args.yes, &format!("rewrite {work} objects"))?;
+            options.trail = trail(&args, &session, &inventory).await?;
             let writing = Writing {
                 session: &mut session,
                 options: &options,
@@ -67,6 +71,31 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, CommandError> {
         eprint!("{}", next_command(end, &report, kine));
     }
     Ok(exit(end, &report))
+}
+
+/// Opens the files that tell what was done.
+async fn trail(
+    args: &RunArgs,
+    session: &Session,
+    inventory: &Inventory,
+) -> Result<Trail, CommandError> {
+    let audit = args.audit_log.as_deref().map(Journal::append_to);
+    let undo = args.undo_file.as_deref().map(Journal::create);
+    let trail = Trail {
+        audit: audit.transpose()?,
+        undo: undo.transpose()?,
+    };
+    if let Some(undo) = &trail.undo {
+        let uid = session.cluster_uid().await?.unwrap_or_default();
+        undo.append(&UndoHeader::new(&uid)).await?;
+        let plain: u64 = inventory.resources.iter().map(|row| row.plaintext).sum();
+        if plain > 0 {
+            eprintln!(
+                "warning: {plain} objects in plain text cannot be undone: the undo file would hold secrets"
+            );
+        }
+    }
+    Ok(trail)
 }
 
 /// Objects that are rewritten only because a flag says so.
@@ -96,6 +125,7 @@ fn options(args: &RunArgs) -> Options {
         from_key: args.from_key.clone(),
         force_kms_v1: args.force_kms_v1,
         also_current: args.also_current,
+        trail: Trail::default(),
         limit: args.limit,
         pace: Pace::new(args.pace.limits()),
     }

@@ -12,7 +12,7 @@ use crate::{
     chain::Chain,
     scan::Scan,
     store::{Put, Record, StoreError},
-    stored::{GroupResource, Rule},
+    stored::{GroupResource, Rule, WrittenWith},
 };
 
 mod reading;
@@ -89,7 +89,16 @@ impl Rewrap<'_> {
                             return Ok(());
                         }
                     }
-                    Err(error) => return Err(self.put_back(area, record, revision, error).await),
+                    Err(error) => {
+                        // As it is stored now, under the keys that it goes back from and to.
+                        let canary = Record {
+                            mod_revision: revision,
+                            ..record
+                        };
+                        let dek = self.write_dek(rule).await?;
+                        let keys = [&rule.target(dek.as_deref()), &stale.written_with];
+                        return Err(self.put_back(area, canary, keys, error).await);
+                    }
                 }
             }
         }
@@ -113,11 +122,17 @@ impl Rewrap<'_> {
             return Ok(None);
         };
         let store = &self.session.stores[area.store].store;
+        let trail = &self.options.trail;
+        trail.before(record, &stale.written_with, &value).await?;
         let put = store
             .compare_and_put(&record.key, record.mod_revision, value.into(), record.lease)
             .await;
         match put {
-            Ok(Put::Done { revision }) => Ok(Some(revision)),
+            Ok(Put::Done { revision }) => {
+                let keys = [&stale.written_with, &rule.target(dek.as_deref())];
+                trail.after(record, keys, revision, "rewritten").await?;
+                Ok(Some(revision))
+            }
             Ok(Put::Lost(_))
             | Err(
                 StoreError::LeaseNotFound { .. }
@@ -132,18 +147,30 @@ impl Rewrap<'_> {
     async fn put_back(
         &self,
         area: &Area,
-        record: Record,
-        revision: i64,
+        canary: Record,
+        keys: [&WrittenWith; 2],
         source: ApiserverError,
     ) -> CanaryError {
         let Record {
-            key, value, lease, ..
-        } = record;
+            key,
+            value,
+            mod_revision,
+            lease,
+            ..
+        } = &canary;
         let store = &self.session.stores[area.store].store;
-        let put = store.compare_and_put(&key, revision, value, lease).await;
-        let object = String::from_utf8_lossy(&key).into_owned();
+        let put = store
+            .compare_and_put(key, *mod_revision, value.clone(), *lease)
+            .await;
+        let object = String::from_utf8_lossy(key).into_owned();
         match put {
-            Ok(Put::Done { .. }) => CanaryError::PutBack { object, source },
+            Ok(Put::Done { revision }) => {
+                let trail = &self.options.trail;
+                match trail.after(&canary, keys, revision, "put back").await {
+                    Ok(()) => CanaryError::PutBack { object, source },
+                    Err(error) => RunError::from(error).into(),
+                }
+            }
             Ok(Put::Lost(_)) => CanaryError::Overwritten { object, source },
             Err(put) => CanaryError::NotPutBack {
                 object,

@@ -6,6 +6,7 @@ use crate::{
     store::{Put, Record, StoreError},
     stored::{
         NotAnObject, OpenError, Opened, Plaintext, ProviderKind, Rule, SealError, State, WriteDek,
+        WrittenWith,
         object::{self, Identity},
     },
 };
@@ -62,6 +63,7 @@ impl Fate {
 /// case), and its plaintext proved to be the Kubernetes object of its key. Only [`Rewrap::judge`] makes one.
 pub(super) struct Stale {
     plaintext: Plaintext,
+    pub(super) written_with: WrittenWith,
     pub(super) identity: Identity,
 }
 
@@ -122,6 +124,8 @@ impl Rewrap<'_> {
                     });
                 }
             };
+            let trail = &self.options.trail;
+            trail.before(&record, &stale.written_with, &value).await?;
             let sent = permit.sent();
             let put = store
                 .compare_and_put(&record.key, record.mod_revision, value.into(), record.lease)
@@ -130,6 +134,8 @@ impl Rewrap<'_> {
             let lost = match put {
                 Ok(Put::Done { revision }) => {
                     self.state.mark(area.store, revision);
+                    let keys = [&stale.written_with, &rule.target(dek.as_deref())];
+                    trail.after(&record, keys, revision, "rewritten").await?;
                     return Ok(Fate::Rewrapped { conflicts });
                 }
                 Ok(Put::Lost(lost)) => lost,
@@ -211,6 +217,7 @@ impl Rewrap<'_> {
         match object::identify(opened.plaintext.expose(), &key) {
             Ok(identity) => Verdict::Replace(Stale {
                 plaintext: opened.plaintext,
+                written_with: opened.written_with,
                 identity,
             }),
             Err(error) => failed(ObjectError::NotAnObject(error)),

@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use kms_proto::KeyId;
 use zeroize::Zeroizing;
 
-use crate::stored::dek::{DekRef, KmsName};
+use crate::stored::dek::{DekRef, KmsName, WriteDek};
 
 mod check;
 mod classify;
@@ -60,6 +60,20 @@ impl Rule {
             Provider::KmsV1(name) | Provider::KmsV2(name) => Some(name),
         };
         (provider.kind(), name)
+    }
+
+    /// What a value is under that this rule seals with this DEK source.
+    pub fn target(&self, dek: Option<&WriteDek>) -> WrittenWith {
+        match (self.writes_with(), dek) {
+            ((ProviderKind::KmsV1 | ProviderKind::KmsV2, _), Some(dek)) => {
+                WrittenWith::Dek(Arc::clone(dek.reference()))
+            }
+            ((provider, Some(name)), _) => WrittenWith::Key {
+                provider,
+                name: Arc::clone(name),
+            },
+            ((_, None), _) => WrittenWith::Nothing,
+        }
     }
 
     /// The same rule with more providers behind: what kube-apiserver makes of a second entry that

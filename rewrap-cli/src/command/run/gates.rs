@@ -51,14 +51,14 @@ pub(super) fn refuse_unknown_key(
 }
 
 /// Asks on a terminal, unless --yes was given.
-pub(super) fn confirm(args: &RunArgs, work: u64) -> Result<(), CommandError> {
-    if args.yes {
+pub(crate) fn confirm(yes: bool, what: &str) -> Result<(), CommandError> {
+    if yes {
         return Ok(());
     }
     if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
-        return Err(CommandError::NotAsked(work));
+        return Err(CommandError::NotAsked(what.to_owned()));
     }
-    eprint!("rewrite {work} objects in etcd? [y/N] ");
+    eprint!("{what} in etcd? [y/N] ");
     std::io::stderr().flush().map_err(CommandError::Io)?;
     let mut answer = String::new();
     std::io::stdin()

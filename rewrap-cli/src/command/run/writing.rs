@@ -145,7 +145,7 @@ impl Writing<'_> {
 }
 
 /// Keeps two runs apart; the holder is named to whoever comes second.
-async fn take_lock(session: &Session) -> Result<Lock, CommandError> {
+pub(crate) async fn take_lock(session: &Session) -> Result<Lock, CommandError> {
     let host = rustix::system::uname()
         .nodename()
         .to_string_lossy()

@@ -1,0 +1,111 @@
+//! Files of JSON lines that outlast a crash: an entry that was acknowledged is on the disk.
+
+use std::{
+    fs::{File, OpenOptions},
+    io::{self, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+    sync::mpsc,
+    thread,
+};
+
+use serde::Serialize;
+use tokio::sync::oneshot;
+
+/// The most entries that are brought to the disk together.
+const TOGETHER: usize = 1024;
+
+/// A file that entries are appended to. Whoever has entries at the same time shares one sync.
+#[derive(Debug)]
+pub struct Journal {
+    path: PathBuf,
+    entries: mpsc::Sender<Entry>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    line: Vec<u8>,
+    written: oneshot::Sender<Result<(), io::Error>>,
+}
+
+/// A file of ours could not be written.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write {}; what is written to etcd is safe", path.display())]
+pub struct JournalError {
+    path: PathBuf,
+    source: io::Error,
+}
+
+impl Journal {
+    /// Appends to a file, which is created where there is none; only this user may read it then.
+    ///
+    /// # Errors
+    /// It cannot be opened for that.
+    pub fn append_to(path: &Path) -> Result<Self, JournalError> {
+        Self::open(path, OpenOptions::new().append(true).create(true))
+    }
+
+    /// A file that must not exist yet; only this user may read it.
+    ///
+    /// # Errors
+    /// It exists, or cannot be created.
+    pub fn create(path: &Path) -> Result<Self, JournalError> {
+        Self::open(path, OpenOptions::new().write(true).create_new(true))
+    }
+
+    fn open(path: &Path, options: &mut OpenOptions) -> Result<Self, JournalError> {
+        let failed = |source| JournalError {
+            path: path.to_owned(),
+            source,
+        };
+        let file = options.mode(0o600).open(path).map_err(failed)?;
+        let (entries, waiting) = mpsc::channel();
+        thread::Builder::new()
+            .name("journal".to_owned())
+            .spawn(move || keep(file, &waiting))
+            .map_err(failed)?;
+        Ok(Self {
+            path: path.to_owned(),
+            entries,
+        })
+    }
+
+    /// Appends an entry and waits until it is on the disk.
+    ///
+    /// # Errors
+    /// It is not.
+    pub async fn append(&self, entry: &impl Serialize) -> Result<(), JournalError> {
+        let failed = |source| JournalError {
+            path: self.path.clone(),
+            source,
+        };
+        let mut line = serde_json::to_vec(entry).map_err(|error| failed(error.into()))?;
+        line.push(b'\n');
+        let (written, answer) = oneshot::channel();
+        let gone = || failed(io::Error::other("its thread has ended"));
+        self.entries
+            .send(Entry { line, written })
+            .map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())?.map_err(failed)
+    }
+}
+
+/// Writes what waits, as long as anybody may come.
+fn keep(mut file: File, waiting: &mpsc::Receiver<Entry>) {
+    while let Ok(first) = waiting.recv() {
+        let mut lines = first.line;
+        let mut answers = vec![first.written];
+        while answers.len() < TOGETHER
+            && let Ok(Entry { line, written }) = waiting.try_recv()
+        {
+            lines.extend(line);
+            answers.push(written);
+        }
+        let outcome = file.write_all(&lines).and_then(|()| file.sync_data());
+        for answer in answers {
+            let again = |error: &io::Error| io::Error::new(error.kind(), error.to_string());
+            // Who asked may have gone.
+            let _ = answer.send(outcome.as_ref().map(drop).map_err(again));
+        }
+    }
+}

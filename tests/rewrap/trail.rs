@@ -1,0 +1,241 @@
+//! What a run leaves behind in files, and taking it back.
+
+use std::{collections::BTreeMap, fs, os::unix::fs::PermissionsExt, path::Path};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::store::{SECRETS, Store, assert_unsaid};
+use crate::support::{
+    dice::Dice,
+    encryption::Provider::{AesCbc, AesGcm, Identity},
+    etcd::gateway::Stored,
+    rewrap::Finished,
+    sealed::{seal, secret_json},
+};
+
+const RUN: [&str; 3] = ["--yes", "--assume-converged", "--output=json"];
+const OBJECTS: usize = 200;
+
+struct Scene {
+    store: Store,
+    plaintexts: BTreeMap<String, Vec<u8>>,
+    folder: TempDir,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let store = Store::start(&[AesGcm("new"), AesCbc("old"), Identity]);
+        let plaintexts = store.fill(OBJECTS, AesCbc("old"), &mut Dice::new());
+        Self {
+            store,
+            plaintexts,
+            folder: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    fn flag(&self, name: &str) -> String {
+        format!("--{name}={}", self.path(name))
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.folder.path().join(name).display().to_string()
+    }
+
+    fn lines(&self, name: &str) -> Vec<Value> {
+        let text = fs::read_to_string(self.path(name)).unwrap();
+        text.lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
+    }
+
+    fn values(&self) -> BTreeMap<String, (Vec<u8>, i64)> {
+        let of = |stored: Stored| (stored.key, (stored.value, stored.lease));
+        self.store.etcd.list(SECRETS).into_iter().map(of).collect()
+    }
+
+    fn undo(&self, more: &[&str], code: i32) -> Finished {
+        let file = self.path("undo-file");
+        let flags = [&[&*file, "--yes", "--output=json"], more].concat();
+        let finished = self.store.rewrap("undo", &flags).expect(code);
+        assert_unsaid(&finished, &[]);
+        finished
+    }
+}
+
+#[test]
+fn every_rewrite_is_in_the_audit_log_and_no_value() {
+    let scene = Scene::new();
+    let log = scene.flag("audit-log");
+    scene
+        .store
+        .rewrap("run", &[&RUN[..], &[&log, "--limit=50"]].concat())
+        .expect(0);
+    scene
+        .store
+        .rewrap("run", &[&RUN[..], &[&log]].concat())
+        .expect(0);
+
+    let lines = scene.lines("audit-log");
+    assert_eq!(lines.len(), OBJECTS);
+    let stored = scene.store.etcd.list(SECRETS).into_iter();
+    let revisions: BTreeMap<_, _> = stored.map(|stored| (stored.key, stored.revision)).collect();
+    for line in &lines {
+        let key = line["key"].as_str().unwrap();
+        assert_eq!(line["revision"], revisions[key]);
+        assert!(line["revisionBefore"].as_i64().unwrap() < revisions[key]);
+        assert_eq!(
+            (&line["from"]["provider"], &line["from"]["key"]),
+            (&"aescbc".into(), &"old".into())
+        );
+        assert_eq!(
+            (&line["to"]["provider"], &line["to"]["key"]),
+            (&"aesgcm".into(), &"new".into())
+        );
+        assert_eq!(line["result"], "rewritten");
+        assert!(line["time"].as_str().unwrap().ends_with('Z'), "{line}");
+    }
+    let mode = fs::metadata(scene.path("audit-log"))
+        .unwrap()
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let text = fs::read_to_string(scene.path("audit-log")).unwrap();
+    let said = Finished {
+        code: None,
+        stdout: text,
+        stderr: String::new(),
+    };
+    assert_unsaid(&said, &[]);
+}
+
+#[test]
+fn a_run_whose_log_cannot_be_written_stops() {
+    let scene = Scene::new();
+    let full = ["--audit-log=/dev/full", "--concurrency=1"];
+    let stopped = scene
+        .store
+        .rewrap("run", &[&RUN[..], &full].concat())
+        .expect(2);
+    assert!(
+        stopped.stderr.contains("cannot write /dev/full"),
+        "{stopped}"
+    );
+    let (plaintexts, names) = scene.store.opened();
+    assert!(plaintexts == scene.plaintexts);
+    assert_eq!(names["new"], 1, "the one that could not be logged");
+    // Nothing is written at all that could not be undone.
+    let stopped = scene
+        .store
+        .rewrap("run", &[&RUN[..], &["--undo-file=/dev/full"]].concat());
+    assert!(stopped.expect(2).stderr.contains("/dev/full"));
+    assert_eq!(scene.store.opened().1["new"], 1);
+}
+
+#[test]
+fn what_a_run_replaced_is_restored_where_nobody_wrote_since() {
+    let scene = Scene::new();
+    let before = scene.values();
+    let flags = [scene.flag("undo-file"), scene.flag("audit-log")];
+    let run = [&RUN[..], &flags.each_ref().map(String::as_str)].concat();
+    scene.store.rewrap("run", &run).expect(0);
+    let mode = fs::metadata(scene.path("undo-file"))
+        .unwrap()
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o600);
+    // The file is not written over.
+    let again = [&RUN[..], &["--also-current", &*flags[0]]].concat();
+    let refused = scene.store.rewrap("run", &again).expect(2);
+    assert!(refused.stderr.contains("undo-file"), "{refused}");
+
+    // Others write: one object is replaced, one deleted.
+    let key = |number: usize| format!("{SECRETS}default/secret-{number:05}");
+    let newer = secret_json("default", "secret-00003", "newer");
+    let value = seal(AesGcm("new"), &key(3), &newer, &mut Dice::from(1));
+    scene.store.etcd.put(&key(3), &value);
+    scene.store.etcd.delete(&key(4));
+
+    let report = scene.undo(&[&scene.flag("audit-log")], 0).json();
+    assert_eq!(report["restored"], OBJECTS - 2, "{report:#}");
+    assert_eq!(
+        (&report["leftAlone"], &report["vanished"]),
+        (&1.into(), &1.into())
+    );
+    let mut expected = before;
+    expected.insert(key(3), (value, 0));
+    expected.remove(&key(4));
+    assert!(scene.values() == expected);
+    let restored = scene.lines("audit-log");
+    let restored = restored.iter().filter(|line| line["result"] == "restored");
+    assert_eq!(restored.count(), OBJECTS - 2);
+
+    // A second time there is nothing left to restore.
+    let report = scene.undo(&[], 0).json();
+    assert_eq!(
+        (&report["restored"], &report["leftAlone"]),
+        (&0.into(), &(OBJECTS - 1).into())
+    );
+}
+
+#[test]
+fn nothing_is_restored_that_would_not_open() {
+    let scene = Scene::new();
+    scene
+        .store
+        .rewrap("run", &[&RUN[..], &[&scene.flag("undo-file")]].concat())
+        .expect(0);
+    let after = scene.values();
+    // The old key is gone from the configuration.
+    scene.store.configure(&[AesGcm("new")]);
+    let report = scene.undo(&[], 6).json();
+    assert_eq!(report["failures"].as_array().unwrap().len(), OBJECTS);
+    assert!(scene.values() == after);
+}
+
+#[test]
+fn an_undo_file_of_another_cluster_or_none_is_refused() {
+    let scene = Scene::new();
+    scene
+        .store
+        .rewrap("run", &[&RUN[..], &[&scene.flag("undo-file")]].concat())
+        .expect(0);
+    let file = scene.path("undo-file");
+    let other = Scene::new();
+    let namespace = br#"{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"kube-system","uid":"other"}}"#;
+    other
+        .store
+        .etcd
+        .put("/registry/namespaces/kube-system", namespace);
+    let refused = other.store.harmless("undo", &[&file, "--yes"], 3);
+    assert!(
+        refused.stderr.contains("is of the cluster cluster"),
+        "{refused}"
+    );
+    let none = other.path("none");
+    fs::write(Path::new(&none), "no JSON\n").unwrap();
+    let refused = other.store.harmless("undo", &[&none, "--yes"], 3);
+    assert!(refused.stderr.contains("(line 1)"), "{refused}");
+    other
+        .store
+        .harmless("undo", &["/does/not/exist", "--yes"], 3);
+}
+
+#[test]
+fn plain_text_is_never_kept() {
+    let store = Store::start(&[AesGcm("new"), Identity]);
+    store.fill(20, Identity, &mut Dice::new());
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("undo");
+    let flag = format!("--undo-file={}", file.display());
+    let run = store
+        .rewrap("run", &[&RUN[..], &[&flag]].concat())
+        .expect(0);
+    assert!(
+        run.stderr
+            .contains("20 objects in plain text cannot be undone"),
+        "{run}"
+    );
+    let kept = fs::read_to_string(&file).unwrap();
+    assert_eq!(kept.lines().count(), 1, "{kept}");
+}
