@@ -5,9 +5,11 @@ use tokio::task::JoinSet;
 use crate::store::{Kind, Page, RangeOptions, Record, Store, StoreError, prefix_end};
 
 mod cuts;
+mod streamed;
 mod stride;
 
 use cuts::{Ask, Cuts, Front, behind};
+use streamed::Streamed;
 
 /// The most pages that are read ahead. Each is of about 1 MiB, and of 16 MiB at most unless one
 /// record weighs more: that is what a walk holds in memory.
@@ -36,13 +38,17 @@ pub struct Scan<'a> {
     /// Whether to fail rather than to go on at another revision.
     pinned: bool,
     anchors: u32,
-    /// Whether the page was read that tells the revision and the count.
+    /// Whether the page was read that tells the revision, and the count of what is left.
     anchored: bool,
     /// How many keys the store counted at the first page, and how many have been delivered.
     counted: i64,
     delivered: i64,
     cuts: Cuts,
     asked: JoinSet<(u64, Result<Page, StoreError>)>,
+    /// All that is behind the cuts, where etcd sends that in one stream.
+    streamed: Option<Streamed>,
+    /// Whether a stream broke: this walk does not ask for another.
+    broke: bool,
 }
 
 impl<'a> Scan<'a> {
@@ -75,6 +81,8 @@ impl<'a> Scan<'a> {
             counted: 0,
             delivered: 0,
             asked: JoinSet::new(),
+            streamed: None,
+            broke: false,
         }
     }
 
@@ -129,13 +137,27 @@ impl<'a> Scan<'a> {
                 }
                 Front::Failed(error) => return Err(error),
                 Front::Waiting => self.hear().await,
-                Front::End => return self.check_count().map(|()| None),
+                Front::End => match &mut self.streamed {
+                    Some(streamed) => match streamed.next().await {
+                        Some(Ok(records)) => return Ok(Some(self.deliver(records))),
+                        Some(Err(_)) => self.go_on_in_pages(),
+                        None => self.streamed = None,
+                    },
+                    None => return self.check_count().map(|()| None),
+                },
             }
         }
     }
 
     /// Asks for all that may be under way.
     fn ask(&mut self) {
+        if self.anchored
+            && self.store.streams()
+            && !self.broke
+            && let Some((from, end)) = self.cuts.take_rest()
+        {
+            self.streamed = Some(Streamed::start(self.store, self.options(from, end, 0)));
+        }
         while self.asked.len() < AHEAD {
             let ask = if self.anchored {
                 self.cuts.ask()
@@ -151,18 +173,22 @@ impl<'a> Scan<'a> {
             else {
                 return;
             };
-            let options = RangeOptions {
-                key: from,
-                range_end: end,
-                limit,
-                revision: self.revision,
-                keys_only: self.keys_only,
-                count_only: false,
-            };
+            let options = self.options(from, end, limit);
             // Tasks of their own: an answer that nobody takes would stop all others of the connection.
             let store = self.store.clone();
             self.asked
                 .spawn(async move { (id, store.range(options).await) });
+        }
+    }
+
+    fn options(&self, key: Vec<u8>, range_end: Vec<u8>, limit: i64) -> RangeOptions {
+        RangeOptions {
+            key,
+            range_end,
+            limit,
+            revision: self.revision,
+            keys_only: self.keys_only,
+            count_only: false,
         }
     }
 
@@ -176,8 +202,10 @@ impl<'a> Scan<'a> {
         };
         if let (false, Ok(page)) = (self.anchored, &answer) {
             self.anchored = true;
-            self.anchors += 1;
-            self.counted = page.count;
+            if self.revision == 0 || self.anchors == 0 {
+                self.anchors += 1;
+                self.counted = page.count;
+            }
             if self.revision == 0 {
                 self.revision = page.revision;
             }
@@ -185,9 +213,18 @@ impl<'a> Scan<'a> {
         self.cuts.answered(id, answer);
     }
 
+    /// The stream broke, which says nothing that a page would not say better.
+    fn go_on_in_pages(&mut self) {
+        self.streamed = None;
+        self.broke = true;
+        self.anchored = false;
+        self.cuts.begin_at(self.next.clone(), self.end.clone());
+    }
+
     /// From the first key that was not delivered, at the newest revision.
     fn begin_again(&mut self) {
         self.asked = JoinSet::new();
+        self.broke = false;
         self.revision = 0;
         self.anchored = false;
         self.cuts.begin_at(self.next.clone(), self.end.clone());

@@ -18,6 +18,7 @@ mod put;
 mod range;
 mod status;
 mod strain;
+mod stream;
 mod watch;
 mod wire;
 
@@ -32,6 +33,7 @@ pub use put::Put;
 pub use range::{Page, RangeOptions, Record, prefix_end};
 pub use status::{EndpointStatus, concerns};
 pub use strain::Strain;
+pub use stream::RangeStream;
 pub use watch::{Change, Watch};
 
 /// An open store. Cheap to clone: all clones share the connections and the token.
@@ -79,6 +81,7 @@ impl Store {
             preferred: 0.into(),
             setbacks: 0.into(),
             term: 0.into(),
+            streams: true.into(),
         });
         let kind = caller.check_endpoints().await?;
         Ok(Self { caller, kind })

@@ -23,6 +23,7 @@ mod more;
 mod rules;
 mod stores;
 mod story;
+mod walks;
 
 /// Says what a long test does next.
 fn step(name: &str) {

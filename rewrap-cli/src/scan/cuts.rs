@@ -130,6 +130,14 @@ impl Cuts {
         whole.is_unread().then(|| whole.ask())
     }
 
+    /// Takes all that is left behind the first page, if it is more than a page or two.
+    pub(super) fn take_rest(&mut self) -> Option<(Vec<u8>, Vec<u8>)> {
+        let rest = self.cuts.back()?;
+        let long = rest.is_unread() && rest.count.is_some_and(|count| count > 2 * self.limit);
+        let rest = self.cuts.pop_back_if(|_| long)?;
+        Some((rest.from, rest.end))
+    }
+
     /// The next piece to be read; `None` where enough is under way.
     pub(super) fn ask(&mut self) -> Option<Ask> {
         let busy = self.cuts.iter().filter(|cut| !cut.is_unread()).count();
@@ -203,7 +211,8 @@ impl Cuts {
             let end = std::mem::replace(&mut cut.end, behind.clone());
             let mut rest = self.unread(behind, end, Some(left));
             // So much lies before what was read ahead that it would only wait: it is read again.
-            if left > limit.saturating_mul(i64::try_from(self.ahead).unwrap_or(i64::MAX)) {
+            let much = limit.saturating_mul(i64::try_from(self.ahead).unwrap_or(i64::MAX));
+            if left > much && self.cuts.len() > at + 1 {
                 let mut lost = left;
                 for dropped in self.cuts.drain(at + 1..) {
                     lost += dropped.known();

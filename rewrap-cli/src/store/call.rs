@@ -1,7 +1,7 @@
 use std::{
     error::Error,
     fmt::Write,
-    sync::atomic::{AtomicU64, AtomicUsize, Ordering},
+    sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     time::Duration,
 };
 
@@ -33,6 +33,8 @@ pub(super) struct Caller {
     pub(super) setbacks: AtomicU64,
     /// The newest term of the leader that a write was answered in.
     pub(super) term: AtomicU64,
+    /// Whether no endpoint said that it knows no streams of ranges.
+    pub(super) streams: AtomicBool,
 }
 
 /// How one attempt at one endpoint failed.

@@ -50,7 +50,7 @@ impl RangeOptions {
     /// How large the answer may be, where none may be larger than `most`. One record always fits.
     pub(super) fn max_reply(&self, most: usize) -> usize {
         match self.limit {
-            0 | 1 => most,
+            1 => most,
             _ => most.min(MAX_PAGE),
         }
     }
@@ -119,6 +119,18 @@ impl Page {
             records: response.kvs.into_iter().map(Record::from).collect(),
             more: response.more,
             count: response.count,
+        };
+        page.check(ask)?;
+        Ok(page)
+    }
+
+    /// A part of a [`RangeStream`](super::RangeStream).
+    pub(super) fn of_part(part: RangeResponse, ask: &Ask) -> Result<Self, StoreError> {
+        let page = Self {
+            records: part.kvs.into_iter().map(Record::from).collect(),
+            more: part.more,
+            count: part.count,
+            revision: 0,
         };
         page.check(ask)?;
         Ok(page)
