@@ -21,9 +21,9 @@ use crate::{
 /// Unwrap calls in flight: a plugin must cope with thousands, a key server behind it may not.
 const UNWRAPS_IN_FLIGHT: usize = 16;
 
-/// DEK sources kept from page to page. Far more than a cluster on KMS v2 has; only KMS v1, with one
-/// per object, gets there.
-const KNOWN_LIMIT: usize = 20_000;
+/// DEK sources that are unwrapped before the values that need them are opened: so few that none is
+/// forgotten before.
+const UNWRAPS_AT_ONCE: usize = KnownDeks::LIMIT / 2;
 
 /// A connection to one KMS provider.
 #[derive(Debug)]
@@ -125,7 +125,6 @@ impl Keys {
         rule: &Rule,
         values: &[(&[u8], &[u8])],
     ) -> Vec<Result<Opened, OpenError>> {
-        self.forget_too_many();
         let mut outcomes: Vec<_> = values.iter().map(|_| None).collect();
         loop {
             let needs = self.open_known(rule, values, &mut outcomes);
@@ -137,7 +136,7 @@ impl Keys {
         }
     }
 
-    /// Opens what the known DEK sources open, and says what else is needed.
+    /// Opens what the known DEK sources open, and says what else is needed next.
     fn open_known(
         &self,
         rule: &Rule,
@@ -150,7 +149,8 @@ impl Keys {
             if outcome.is_none() {
                 match rule.open(path, value, &self.current, &*known) {
                     Step::Done(done) => *outcome = Some(done),
-                    Step::Need(dek) => drop(needs.insert(dek)),
+                    Step::Need(dek) if needs.len() < UNWRAPS_AT_ONCE => drop(needs.insert(dek)),
+                    Step::Need(_) => {}
                 }
             }
         }
@@ -256,13 +256,6 @@ impl Keys {
                 Some(client.decrypt(source).await)
             }
             _ => None,
-        }
-    }
-
-    fn forget_too_many(&self) {
-        let mut known = self.lock();
-        if known.len() > KNOWN_LIMIT {
-            known.clear();
         }
     }
 

@@ -3,13 +3,14 @@ use std::{
     fmt,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
 };
 
 use super::{DekRef, DekSources, DekView, KmsName, Known, ReadDek, UnwrapError, write::ending};
 
-/// What was unwrapped so far, failures included.
+/// What was unwrapped lately, failures included: at most [`Self::LIMIT`] DEK sources. What was not
+/// looked up for longest makes room, and is wiped.
 #[derive(Default)]
 pub struct KnownDeks {
     outcomes: Vec<Outcome>,
@@ -18,6 +19,8 @@ pub struct KnownDeks {
     places: HashMap<Box<[u8]>, Vec<usize>>,
     /// Where the last one was found: most values have the DEK source of their neighbour.
     last: AtomicUsize,
+    /// Counts the times that one was found or came.
+    clock: AtomicU64,
 }
 
 struct Outcome {
@@ -25,27 +28,66 @@ struct Outcome {
     unwrapped: Result<ReadDek, UnwrapError>,
     /// What its values end with; KMS v1 has no endings.
     ending: Option<Box<[u8]>>,
+    /// When it was last found, by the clock.
+    used: AtomicU64,
 }
 
 impl KnownDeks {
+    /// Far more DEK sources than a cluster on KMS v2 has; only KMS v1, with one for every object, gets
+    /// there.
+    pub const LIMIT: usize = 2048;
+
     /// Remembers what became of a DEK source; gives back whether nothing was known of it.
     pub fn insert(&mut self, dek: DekRef, unwrapped: Result<ReadDek, UnwrapError>) -> bool {
-        let places = self.places.entry(dek.ciphertext().into()).or_default();
+        let places = self.places.get(dek.ciphertext());
         let same = |place: &&usize| *self.outcomes[**place].reference == dek;
-        if let Some(place) = places.iter().find(same) {
+        if let Some(place) = places.into_iter().flatten().find(same) {
             self.outcomes[*place].unwrapped = unwrapped;
             return false;
         }
-        places.push(self.outcomes.len());
-        self.outcomes.push(Outcome {
+        let outcome = Outcome {
             ending: match &dek {
                 DekRef::V1 { .. } => None,
                 DekRef::V2 { kind, source, .. } => Some(ending(source, *kind)),
             },
             reference: Arc::new(dek),
             unwrapped,
-        });
+            used: self.tick().into(),
+        };
+        let place = if self.outcomes.len() < Self::LIMIT {
+            self.outcomes.len()
+        } else {
+            self.make_room()
+        };
+        let ciphertext = outcome.reference.ciphertext().into();
+        self.places.entry(ciphertext).or_default().push(place);
+        if place == self.outcomes.len() {
+            self.outcomes.push(outcome);
+        } else {
+            self.outcomes[place] = outcome;
+        }
         true
+    }
+
+    /// The place of the one that was not used for longest, which is not found any more. To look at all
+    /// costs little beside the call that unwrapped what is to come here.
+    fn make_room(&mut self) -> usize {
+        let used = |outcome: &Outcome| outcome.used.load(Ordering::Relaxed);
+        let oldest = self.outcomes.iter().enumerate();
+        let oldest = oldest.min_by_key(|(_, outcome)| used(outcome));
+        let place = oldest.map_or(0, |(place, _)| place);
+        let ciphertext = self.outcomes[place].reference.ciphertext();
+        if let Some(places) = self.places.get_mut(ciphertext) {
+            places.retain(|other| *other != place);
+            if places.is_empty() {
+                self.places.remove(ciphertext);
+            }
+        }
+        place
+    }
+
+    fn tick(&self) -> u64 {
+        self.clock.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Forgets the failures: what failed once may work now.
@@ -55,11 +97,6 @@ impl KnownDeks {
                 self.insert(Arc::unwrap_or_clone(outcome.reference), outcome.unwrapped);
             }
         }
-    }
-
-    /// Forgets everything.
-    pub fn clear(&mut self) {
-        *self = Self::default();
     }
 
     /// How many DEK sources are known.
@@ -88,6 +125,8 @@ impl DekSources for KnownDeks {
         let same = |place: &&usize| dek.is(&self.outcomes[**place].reference);
         let place = *places.iter().find(same)?;
         self.last.store(place, Ordering::Relaxed);
+        let used = &self.outcomes[place].used;
+        used.store(self.tick(), Ordering::Relaxed);
         Some(self.outcomes[place].known())
     }
 
@@ -182,5 +221,38 @@ mod tests {
         assert!(matches!(known.get(&view), Some(Err(_))));
         known.forget_failures();
         assert!(known.get(&view).is_none() && known.is_empty());
+    }
+
+    #[test]
+    fn what_was_not_looked_up_for_longest_makes_room() {
+        let provider = KmsName::from("one");
+        let name = |number: usize| number.to_be_bytes();
+        let mut known = KnownDeks::default();
+        let is_known = |known: &KnownDeks, number| {
+            let cipher = name(number);
+            let provider = &provider;
+            let view = DekView::V1 {
+                provider,
+                cipher: &cipher,
+            };
+            known.get(&view).is_some()
+        };
+        for number in 0..KnownDeks::LIMIT {
+            known.insert(DekRef::v1(&provider, &name(number)), source());
+        }
+        assert!(is_known(&known, 0));
+        for number in 0..10 {
+            let number = KnownDeks::LIMIT + number;
+            assert!(known.insert(DekRef::v1(&provider, &name(number)), source()));
+        }
+        assert_eq!(known.len(), KnownDeks::LIMIT);
+        assert_eq!(known.places.len(), KnownDeks::LIMIT);
+        assert!(is_known(&known, 0));
+        for number in 1..=10 {
+            assert!(!is_known(&known, number), "{number}");
+        }
+        for number in 11..KnownDeks::LIMIT + 10 {
+            assert!(is_known(&known, number), "{number}");
+        }
     }
 }
