@@ -16,6 +16,8 @@ mod lock;
 mod members;
 #[path = "store/scan.rs"]
 mod scan;
+#[path = "store/together.rs"]
+mod together;
 #[path = "store/watch.rs"]
 mod watch;
 

@@ -276,6 +276,19 @@ pub struct RunArgs {
     /// How fast.
     #[command(flatten)]
     pub pace: PaceArgs,
+    /// All apiservers are stopped: many objects go into one transaction, as fast as etcd takes it.
+    /// Refused while one lives: where its lease was renewed within 45 s, or anybody writes within the
+    /// next 30 s; stopped where anybody writes later. On etcd only [default of --concurrency: 4].
+    #[arg(long, help_heading = "Pace", requires = "assume_converged", conflicts_with_all = ["apiserver", "rate", "bandwidth"])]
+    pub apiservers_stopped: bool,
+    /// Compact etcd at the end, if nothing is left to rewrite: nobody else does while the apiservers
+    /// are stopped, and the old values are readable until then.
+    #[arg(long, help_heading = "Pace", requires = "apiservers_stopped")]
+    pub compact: bool,
+    /// Defragment the members at --endpoints at the end, one after the other and the leader last, if
+    /// nothing is left to rewrite.
+    #[arg(long, help_heading = "Pace", requires = "apiservers_stopped")]
+    pub defrag: bool,
     /// Proof that every apiserver can read what will be written.
     #[command(flatten)]
     pub proof: ProofArgs,
@@ -322,6 +335,21 @@ pub struct UndoArgs {
     /// Format of the report on stdout.
     #[arg(long, short, value_enum, default_value_t)]
     pub output: Output,
+}
+
+impl RunArgs {
+    /// How fast it may go.
+    pub fn limits(&self) -> Limits {
+        if self.apiservers_stopped {
+            return Limits {
+                // More transactions of many objects make each only later.
+                concurrency: self.pace.concurrency.unwrap_or(4),
+                rate: None,
+                bandwidth: None,
+            };
+        }
+        self.pace.limits()
+    }
 }
 
 /// Where the canary is read back.

@@ -6,7 +6,7 @@
 //! * [`command`], one verb a file: what a person types and what it prints.
 //! * [`session`]: from flags to an open store, the rules and the KMS providers.
 //! * the engine: [`area`] and [`scope`] say what there is and what is meant, [`survey`] counts,
-//!   [`watch`] looks on, [`rewrap`] writes, [`keys`] unwraps DEK sources, [`scan`] and [`pace`] say how.
+//!   [`watch`] looks on, [`stopped`] sees that nobody else writes, [`rewrap`] writes, [`keys`] unwraps DEK sources, [`scan`] and [`pace`] say how.
 //! * [`store`], [`kms`] and [`apiserver`]: the only code that talks to anybody.
 //! * [`explain`]: what kube-apiserver's error texts mean.
 //! * [`config`]: the files that kube-apiserver reads, judged as it judges them.
@@ -31,6 +31,7 @@ pub mod rewrap;
 pub mod scan;
 pub mod scope;
 pub mod session;
+pub mod stopped;
 pub mod store;
 pub mod stored;
 pub mod survey;

@@ -7,6 +7,7 @@
 
 use std::{
     cell::{Cell, RefCell},
+    rc::Rc,
     sync::Arc,
 };
 
@@ -24,6 +25,7 @@ use crate::{
     scan::Scan,
     scope::Scope,
     session::Session,
+    stopped::Ours,
     store::{Record, StoreError},
     stored::{OpenError, Opened, Provider, Rule, WriteDek},
 };
@@ -34,6 +36,7 @@ mod order;
 mod recent;
 mod revisit;
 mod state;
+mod together;
 mod trail;
 
 pub use canary::CanaryError;
@@ -70,6 +73,9 @@ pub struct Options {
     pub limit: Option<u64>,
     /// How fast.
     pub pace: Pace,
+    /// Many objects may share a transaction, for no apiserver lives; whoever watches for one is told
+    /// here what is ours.
+    pub ours: Option<Rc<Ours>>,
 }
 
 /// One pass of a run; what outlasts it is in the [`RunState`].
@@ -216,19 +222,28 @@ impl<'a> Rewrap<'a> {
     ) -> Result<(), RunError> {
         let pages = stream::unfold(pages, async |mut pages| {
             let page = pages.recv().await.filter(|_| self.may_begin())?;
-            let page = match self.check_key(rule).await {
-                Ok(()) => page.into_iter().map(Ok).collect(),
-                Err(error) => vec![Err(error)],
-            };
-            Some((stream::iter(page), pages))
+            let page = self.check_key(rule).await.map(|()| page);
+            Some((page, pages))
         });
+        let concurrency = self.options.pace.concurrency();
+        let Some(ours) = &self.options.ours else {
+            let fates = pages
+                .flat_map(|page| each(page, |page| page))
+                .map(async |object| {
+                    let (record, outcome) = object?;
+                    self.one(area, rule, record, outcome, Attempt::First).await
+                })
+                .buffer_unordered(concurrency);
+            return self.count(fates, progress).await;
+        };
         let fates = pages
-            .flatten()
-            .map(async |object| {
-                let (record, outcome) = object?;
-                self.one(area, rule, record, outcome, Attempt::First).await
+            .flat_map(|page| each(page, together::cut))
+            .map(async |objects| match objects {
+                Ok(objects) => self.together(area, rule, ours, objects).await,
+                Err(error) => vec![Err(error)],
             })
-            .buffer_unordered(self.options.pace.concurrency());
+            .buffer_unordered(concurrency)
+            .flat_map(stream::iter);
         self.count(fates, progress).await
     }
 
@@ -301,6 +316,17 @@ impl<'a> Rewrap<'a> {
             _ => Ok(None),
         }
     }
+}
+
+/// What a page is cut into, or the error in its place.
+fn each<T>(
+    page: Result<OpenedPage, RunError>,
+    cut: impl FnOnce(OpenedPage) -> Vec<T>,
+) -> impl Stream<Item = Result<T, RunError>> {
+    stream::iter(match page {
+        Ok(page) => cut(page).into_iter().map(Ok).collect(),
+        Err(error) => vec![Err(error)],
+    })
 }
 
 /// What ends a run early.

@@ -14,11 +14,13 @@ mod connect;
 mod error;
 mod kine;
 mod lock;
+mod maintain;
 mod put;
 mod range;
 mod status;
 mod strain;
 mod stream;
+mod together;
 mod watch;
 mod wire;
 
@@ -34,6 +36,7 @@ pub use range::{Page, RangeOptions, Record, prefix_end};
 pub use status::{EndpointStatus, concerns};
 pub use strain::Strain;
 pub use stream::RangeStream;
+pub use together::{Swap, Together};
 pub use watch::{Change, Watch};
 
 /// An open store. Cheap to clone: all clones share the connections and the token.

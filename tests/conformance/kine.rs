@@ -402,6 +402,25 @@ mod on {
     }
 }
 
+/// kine takes one object in a transaction, and compacts by itself.
+#[tokio::test]
+#[ignore = "needs kine: make conformance"]
+async fn what_is_for_stopped_apiservers_is_refused() {
+    let cluster = OnKine::start("kine", &[] as &[&str]).await;
+    let plain = secret_json("default", "0001", "seen");
+    create(&cluster.store, &key(1), &plain).await;
+    for more in [&[][..], &["--compact"], &["--defrag"]] {
+        let flags = ["--yes", "--assume-converged", "--apiservers-stopped"];
+        let told = cluster
+            .rewrap("run", &[&flags[..], more].concat())
+            .expect(5);
+        let words = "is kine, which takes one object in a transaction and compacts by itself";
+        assert!(told.stderr.contains(words), "{told}");
+    }
+    let kept = cluster.store.get(key(1).as_bytes()).await.unwrap();
+    assert_eq!(kept.unwrap().value, plain);
+}
+
 /// Beside the newest value of a key is the one before, which no compaction reaches.
 #[tokio::test]
 #[ignore = "needs kine: make conformance"]

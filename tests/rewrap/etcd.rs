@@ -50,7 +50,7 @@ fn refused(store: &Store, flags: &[&str], code: i32, words: &[&str]) {
 }
 
 #[track_caller]
-fn says(finished: &Finished, words: &[&str]) {
+pub(crate) fn says(finished: &Finished, words: &[&str]) {
     for words in words {
         assert!(
             finished.stderr.contains(words),

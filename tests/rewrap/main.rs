@@ -15,6 +15,7 @@ mod pace;
 mod plugins;
 mod refusals;
 mod safety;
+mod stopped;
 mod store;
 mod trail;
 mod watch;

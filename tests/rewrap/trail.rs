@@ -239,3 +239,23 @@ fn plain_text_is_never_kept() {
     let kept = fs::read_to_string(&file).unwrap();
     assert_eq!(kept.lines().count(), 1, "{kept}");
 }
+
+#[test]
+fn many_in_one_transaction_leave_as_much_behind() {
+    let scene = Scene::new();
+    let before = scene.values();
+    let flags = [scene.flag("undo-file"), scene.flag("audit-log")];
+    let run = [
+        "--yes",
+        "--assume-converged",
+        "--apiservers-stopped",
+        "--output=json",
+    ];
+    let run = [&run[..], &flags.each_ref().map(String::as_str)].concat();
+    scene.store.rewrap("run", &run).expect(0);
+    let lines = scene.lines("audit-log");
+    assert_eq!(lines.len(), OBJECTS);
+    let report = scene.undo(&[], 0).json();
+    assert_eq!(report["restored"], OBJECTS, "{report:#}");
+    assert!(scene.values() == before);
+}

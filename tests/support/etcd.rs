@@ -191,6 +191,11 @@ impl Etcd {
         format!("{}://127.0.0.1:{}", self.scheme, self.ports.client)
     }
 
+    /// The bytes of the database's file.
+    pub(crate) fn database(&self) -> Vec<u8> {
+        fs::read(self.dir.path().join("data/member/snap/db")).unwrap()
+    }
+
     /// The port for clients.
     pub(crate) fn port(&self) -> u16 {
         self.ports.client

@@ -12,6 +12,7 @@ use crate::{
     keys::WriteDekError,
     rewrap::{CanaryError, RunError},
     session::SessionError,
+    stopped::StoppedError,
     store::StoreError,
     stored::OpenError,
     survey::SurveyError,
@@ -120,6 +121,9 @@ pub enum CommandError {
     /// The session did not begin.
     #[error(transparent)]
     Session(#[from] SessionError),
+    /// An apiserver lives, or may live.
+    #[error(transparent)]
+    Stopped(#[from] StoppedError),
     /// The store could not be read through.
     #[error(transparent)]
     Survey(#[from] SurveyError),
@@ -134,6 +138,8 @@ impl CommandError {
             Self::Canary(_) | Self::Declined | Self::NoProof(_) | Self::NotAsked(_) => Exit::Gate,
             Self::Io(_) | Self::Journal(_) | Self::NotFound(_) => Exit::Runtime,
             Self::Session(error) => of_session(error),
+            Self::Stopped(StoppedError::Store(error)) => of_store(error),
+            Self::Stopped(_) => Exit::Gate,
             Self::Survey(error) => of_survey(error),
             Self::File { .. }
             | Self::NoInventory { .. }

@@ -19,11 +19,13 @@ use crate::{
     rewrap::{Options, PassEnd, RunState, Trail, UndoHeader},
     scope::Scope,
     session::Session,
+    stopped::Silence,
     store::concerns,
     survey::{Depth, survey},
 };
 
 mod gates;
+mod stopped;
 mod writing;
 
 pub(super) use gates::confirm;
@@ -42,25 +44,37 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, CommandError> {
     state.first_look(&inventory);
     refuse_unusable_targets(&session, &inventory)?;
     refuse_unknown_key(&args, &session, &inventory)?;
-    let forced = forced(&args, &inventory);
-    let ended = match left_to_rewrite(&inventory) + forced {
-        0 => Ok(PassEnd::Finished),
-        work => {
-            if apiservers.is_empty() && !args.proof.assume_converged {
-                return Err(CommandError::NoProof(work));
-            }
-            warn_of_members(&session).await;
-            confirm(args.yes, &format!("rewrite {work} objects"))?;
-            options.trail = trail(&args, &session, &inventory).await?;
-            let writing = Writing {
-                session: &mut session,
-                options: &options,
-                stop: stop_on_signals()?,
-                state: &state,
-            };
-            writing.under_lock(&apiservers, &args, work).await
+    let work = left_to_rewrite(&inventory) + forced(&args, &inventory);
+    if work > 0 {
+        if apiservers.is_empty() && !args.proof.assume_converged {
+            return Err(CommandError::NoProof(work));
         }
-    };
+        warn_of_members(&session).await;
+        confirm(args.yes, &format!("rewrite {work} objects"))?;
+    }
+    let mut silence = stopped::prove(&args, &session, work).await?;
+    if work > 0 {
+        options.trail = trail(&args, &session, &inventory).await?;
+    }
+    options.ours = silence.as_ref().map(Silence::ours);
+    let mut ended = Ok(PassEnd::Finished);
+    if work > 0 {
+        let stop = stop_on_signals()?;
+        let writing = Writing {
+            session: &mut session,
+            options: &options,
+            stop: Arc::clone(&stop),
+            state: &state,
+        };
+        let writing = writing.under_lock(&apiservers, &args, work);
+        ended = stopped::while_silent(silence.as_mut(), stop, writing).await;
+    }
+    if let (Ok(PassEnd::Finished), Some(silence)) = (&ended, &mut silence) {
+        let report = state.report();
+        let all_current = report.failed + report.left == 0;
+        let cleaned = stopped::clean_up(&args, &session, silence, all_current).await;
+        ended = cleaned.map(|()| PassEnd::Finished);
+    }
     // Also after a failure: what was written until then stays written.
     let mut report = state.report();
     report.backed_off = options.pace.backed_off();
@@ -127,7 +141,8 @@ fn options(args: &RunArgs) -> Options {
         also_current: args.also_current,
         trail: Trail::default(),
         limit: args.limit,
-        pace: Pace::new(args.pace.limits()),
+        pace: Pace::new(args.limits()),
+        ours: None,
     }
 }
 

@@ -1,5 +1,7 @@
 //! One object: judge, seal, compare and swap, and judge again if somebody else was first.
 
+use prost::bytes::Bytes;
+
 use super::{Rewrap, RunError, TRIES};
 use crate::{
     area::{Area, OddKey},
@@ -126,9 +128,13 @@ impl Rewrap<'_> {
             };
             let trail = &self.options.trail;
             trail.before(&record, &stale.written_with, &value).await?;
+            let value = Bytes::from(value);
+            if let Some(ours) = &self.options.ours {
+                ours.expect(&record.key, &value);
+            }
             let sent = permit.sent();
             let put = store
-                .compare_and_put(&record.key, record.mod_revision, value.into(), record.lease)
+                .compare_and_put(&record.key, record.mod_revision, value, record.lease)
                 .await;
             permit.answered(sent, store.strain());
             let lost = match put {
@@ -142,6 +148,9 @@ impl Rewrap<'_> {
                 // The lease ended between reading and writing, and the object with it.
                 Err(StoreError::LeaseNotFound { .. }) => store.get(&record.key).await?,
                 Err(error @ (StoreError::TooLarge { .. } | StoreError::OtherKey { .. })) => {
+                    if let Some(ours) = &self.options.ours {
+                        ours.forget(&record.key);
+                    }
                     return Ok(Fate::Failed {
                         key: record.key.into(),
                         error: ObjectError::Store(error),
@@ -150,6 +159,9 @@ impl Rewrap<'_> {
                 Err(error) => return Err(error.into()),
             };
             conflicts += 1;
+            if let Some(ours) = &self.options.ours {
+                ours.forget(&record.key);
+            }
             match lost {
                 None => return Ok(Fate::Vanished { conflicts }),
                 Some(_) if conflicts >= u64::from(TRIES) => {

@@ -134,7 +134,7 @@ impl Cuts {
     pub(super) fn take_rest(&mut self) -> Option<(Vec<u8>, Vec<u8>)> {
         let rest = self.cuts.back()?;
         let long = rest.is_unread() && rest.count.is_some_and(|count| count > 2 * self.limit);
-        let rest = self.cuts.pop_back_if(|_| long)?;
+        let rest = long.then(|| self.cuts.pop_back()).flatten()?;
         Some((rest.from, rest.end))
     }
 

@@ -49,6 +49,20 @@ pub(super) enum Fault {
     Answered(StoreError),
 }
 
+impl Fault {
+    /// The error of a call that is made to one endpoint, and once.
+    pub(super) fn of(self, member: &Member) -> StoreError {
+        match self {
+            Self::Answered(error) => error,
+            Self::NotDone(cause) | Self::InDoubt(cause) | Self::Cut(cause) => {
+                let mut causes = Causes::default();
+                causes.add(&member.name, cause);
+                causes.into_error()
+            }
+        }
+    }
+}
+
 impl Caller {
     /// Asks one endpoint after the other until one answers. For requests that may be sent twice.
     pub(super) async fn read<Q, A, F>(
@@ -108,6 +122,23 @@ impl Caller {
         Q: Clone,
         F: Future<Output = Result<Response<A>, Status>>,
     {
+        self.once_within(self.request_timeout, member, ask, request, rpc)
+            .await
+    }
+
+    /// The same with another timeout for the answer.
+    pub(super) async fn once_within<Q, A, F>(
+        &self,
+        timeout: Duration,
+        member: &Member,
+        ask: &Ask,
+        request: Q,
+        rpc: &impl Fn(Channel, Request<Q>) -> F,
+    ) -> Result<A, Fault>
+    where
+        Q: Clone,
+        F: Future<Output = Result<Response<A>, Status>>,
+    {
         let mut renewed = false;
         loop {
             let mut message = Request::new(request.clone());
@@ -118,14 +149,13 @@ impl Caller {
             if let Some(value) = token.as_ref().and_then(|(_, token)| token.value.clone()) {
                 message.metadata_mut().insert("token", value);
             }
-            let status =
-                match within(self.request_timeout, rpc(member.channel.clone(), message)).await? {
-                    Ok(response) => {
-                        self.prefer(member);
-                        return Ok(response.into_inner());
-                    }
-                    Err(status) => status,
-                };
+            let status = match within(timeout, rpc(member.channel.clone(), message)).await? {
+                Ok(response) => {
+                    self.prefer(member);
+                    return Ok(response.into_inner());
+                }
+                Err(status) => status,
+            };
             match token {
                 Some((auth, token)) if !renewed && wants_new_token(&status) => {
                     auth.forget(&token).await;
@@ -134,6 +164,11 @@ impl Caller {
                 _ => return Err(fault(&status, ask, self.max_reply)),
             }
         }
+    }
+
+    /// The endpoint that answered last.
+    pub(super) fn preferred(&self) -> &Member {
+        &self.members[self.preferred.load(Ordering::Relaxed)]
     }
 
     fn prefer(&self, member: &Member) {

@@ -253,6 +253,8 @@ pub enum Ask {
     Lease,
     /// To describe itself.
     Status,
+    /// To forget old revisions, or to give their space back to the file system.
+    Maintain,
     /// To give out a token.
     Login,
 }
@@ -266,6 +268,7 @@ impl fmt::Display for Ask {
             Self::Watch { prefix, .. } => write!(f, "to watch {prefix}"),
             Self::Lease => f.write_str("to serve the lease of the lock"),
             Self::Status => f.write_str("to tell its status"),
+            Self::Maintain => f.write_str("to compact or to defragment"),
             Self::Login => f.write_str("to authenticate a user"),
         }
     }

@@ -145,7 +145,7 @@ impl Store {
     }
 }
 
-fn is_at(found: &Option<Record>, mod_revision: i64) -> bool {
+pub(super) fn is_at(found: &Option<Record>, mod_revision: i64) -> bool {
     found.as_ref().map_or(0, |record| record.mod_revision) == mod_revision
 }
 

@@ -28,6 +28,8 @@ pub struct EndpointStatus {
     pub db_size_in_use: i64,
     /// The quota in bytes, where the server tells (etcd 3.6 and newer).
     pub quota: Option<i64>,
+    /// Whether it leads the cluster.
+    pub leader: bool,
     /// Whether it is a learner: it follows, and serves nobody yet.
     pub learner: bool,
     /// The newest entry of the log that it knows to be committed.
@@ -44,14 +46,7 @@ impl Store {
         let mut all = Vec::new();
         for member in &self.caller.members {
             let status = self.caller.endpoint_status(member).await;
-            all.push(status.map_err(|fault| match fault {
-                Fault::Answered(error) => error,
-                Fault::NotDone(cause) | Fault::InDoubt(cause) | Fault::Cut(cause) => {
-                    let mut causes = Causes::default();
-                    causes.add(&member.name, cause);
-                    causes.into_error()
-                }
-            }));
+            all.push(status.map_err(|fault| fault.of(member)));
         }
         all
     }
@@ -92,7 +87,7 @@ impl Caller {
         Ok(first.kind())
     }
 
-    async fn endpoint_status(&self, member: &Member) -> Result<EndpointStatus, Fault> {
+    pub(super) async fn endpoint_status(&self, member: &Member) -> Result<EndpointStatus, Fault> {
         let response: StatusResponse = self
             .once(
                 member,
@@ -112,6 +107,7 @@ impl Caller {
             db_size: response.db_size,
             db_size_in_use: response.db_size_in_use,
             quota: (response.db_size_quota > 0).then_some(response.db_size_quota),
+            leader: response.leader != 0 && response.leader == header.member_id,
             learner: response.is_learner,
             committed: response.raft_index,
             applied: response.raft_applied_index,
@@ -185,6 +181,7 @@ mod tests {
             db_size: 1,
             db_size_in_use: 1,
             quota: None,
+            leader: false,
             learner: false,
             committed,
             applied,

@@ -103,6 +103,14 @@ impl Etcd {
         );
     }
 
+    /// What was stored under a key at a revision, or what etcd says in its place.
+    pub(crate) fn value_at(&self, key: &str, revision: i64) -> Result<Vec<u8>, String> {
+        let body = json!({"key": b64(key), "revision": revision.to_string()});
+        let answer = self.ask("/v3/kv/range", &body)?;
+        let value = answer["kvs"][0]["value"].as_str().unwrap_or_default();
+        Ok(BASE64_STANDARD.decode(value).unwrap())
+    }
+
     /// Gives the space of forgotten revisions back to the file system.
     pub(crate) fn defragment(&self) {
         self.post("/v3/maintenance/defragment", &json!({}));

@@ -1,0 +1,219 @@
+//! Proof that every apiserver is stopped, and a watch that they stay so.
+
+use std::{
+    cell::RefCell,
+    collections::HashMap,
+    fmt,
+    pin::Pin,
+    rc::Rc,
+    time::{Duration, SystemTime},
+};
+
+use futures_util::{Stream, StreamExt as _};
+use prost::bytes::Bytes;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use crate::{
+    printable::OneLine,
+    session::Session,
+    store::{Change, Key, Kind, RangeOptions, StoreError, prefix_end},
+    stored::{GroupResource, object::renew_time},
+    watch,
+};
+
+/// How long nobody may write before a run begins. A live apiserver writes every 10 s: its identity
+/// lease (1.26 and newer), and its address below `masterleases`.
+pub const QUIET: Duration = Duration::from_secs(30);
+
+/// What an identity lease must be old at least, by its own words. It is renewed every 10 s
+/// (`k8s.io/kubernetes/pkg/controlplane/apiserver/server.go`).
+const LEASE_AGE: Duration = Duration::from_secs(45);
+
+/// How long the writes of a run take to come back in the watch, at most.
+const SETTLES: Duration = Duration::from_secs(60);
+
+type Writes = Pin<Box<dyn Stream<Item = Result<Vec<Change>, StoreError>>>>;
+
+/// The values that a run is writing: a put of anything else is somebody else's. Sealing is randomised,
+/// so nobody else can come upon the same bytes.
+#[derive(Debug, Default)]
+pub struct Ours(RefCell<HashMap<Bytes, Bytes>>);
+
+impl Ours {
+    /// This value is about to be written.
+    pub fn expect(&self, key: &Bytes, value: &Bytes) {
+        self.0.borrow_mut().insert(key.clone(), value.clone());
+    }
+
+    /// It was not written.
+    pub fn forget(&self, key: &[u8]) {
+        self.0.borrow_mut().remove(key);
+    }
+
+    /// Whether this is a write of ours, which is seen but once.
+    fn take(&self, key: &[u8], value: &[u8]) -> bool {
+        let mut expected = self.0.borrow_mut();
+        let ours = expected.get(key).is_some_and(|expected| *expected == value);
+        if ours {
+            expected.remove(key);
+        }
+        ours
+    }
+
+    fn all_seen(&self) -> bool {
+        self.0.borrow().is_empty()
+    }
+}
+
+/// Nobody but this run writes to the stores, as far as it was watched.
+pub struct Silence {
+    writes: Writes,
+    ours: Rc<Ours>,
+}
+
+impl fmt::Debug for Silence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Silence").finish_non_exhaustive()
+    }
+}
+
+impl Silence {
+    /// Looks at the identity leases of the apiservers, then watches for [`QUIET`].
+    ///
+    /// # Errors
+    /// Whatever shows that an apiserver lives, kine, and what any call can meet.
+    pub async fn prove(session: &Session) -> Result<Self, StoppedError> {
+        for named in &session.stores {
+            if named.store.kind() == Kind::Kine {
+                return Err(StoppedError::Kine(named.name.clone()));
+            }
+        }
+        let mut silence = Self {
+            writes: Box::pin(watch::writes(session).await?),
+            ours: Rc::default(),
+        };
+        refuse_live_leases(session).await?;
+        match timeout(QUIET, silence.broken()).await {
+            Ok(error) => Err(error),
+            Err(_) => Ok(silence),
+        }
+    }
+
+    /// Where a run says what it writes.
+    pub fn ours(&self) -> Rc<Ours> {
+        Rc::clone(&self.ours)
+    }
+
+    /// Waits until somebody else writes, or until that cannot be seen any more.
+    ///
+    /// Deletions do not count: etcd itself deletes what is under a lease that ends.
+    pub async fn broken(&mut self) -> StoppedError {
+        loop {
+            if let Err(error) = self.next().await {
+                return error;
+            }
+        }
+    }
+
+    /// Waits until all writes of ours were seen, and with them whatever came between.
+    ///
+    /// # Errors
+    /// Somebody else wrote, or that cannot be seen.
+    pub async fn settle(&mut self) -> Result<(), StoppedError> {
+        let deadline = Instant::now() + SETTLES;
+        while !self.ours.all_seen() {
+            let seen = timeout_at(deadline, self.next()).await;
+            seen.map_err(|_| StoppedError::Unseen)??;
+        }
+        Ok(())
+    }
+
+    async fn next(&mut self) -> Result<(), StoppedError> {
+        let changes = self.writes.next().await.ok_or(StoppedError::Unseen)??;
+        for change in changes {
+            match change {
+                Change::Put(record) if !self.ours.take(&record.key, &record.value) => {
+                    return Err(StoppedError::Written(record.key[..].into()));
+                }
+                Change::Put(_) | Change::Deleted { .. } => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The lease of an apiserver that lives says so before anything is waited for.
+async fn refuse_live_leases(session: &Session) -> Result<(), StoppedError> {
+    let resource = GroupResource::new("leases", "coordination.k8s.io");
+    let rule = session.rule(&resource);
+    let store = &session.store_of(&resource).store;
+    let first = format!(
+        "{}leases/kube-system/apiserver-",
+        session.prefix.directory()
+    );
+    let leases = RangeOptions {
+        range_end: prefix_end(first.as_bytes()),
+        key: first.into_bytes(),
+        ..RangeOptions::default()
+    };
+    for record in store.range(leases).await?.records {
+        // One that cannot be read says nothing; a live apiserver is seen to write.
+        let Ok(opened) = session.keys.open(&rule, &record.key, &record.value).await else {
+            continue;
+        };
+        let Some(renewed) = renew_time(opened.plaintext.expose()) else {
+            continue;
+        };
+        // A clock that is behind makes it a time to come.
+        let age = SystemTime::now()
+            .duration_since(renewed)
+            .unwrap_or_default();
+        if age < LEASE_AGE {
+            return Err(StoppedError::Lives {
+                lease: record.key[..].into(),
+                seconds: age.as_secs(),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Why the apiservers are not known to be stopped.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoppedError {
+    /// kine takes one object in a transaction, and compacts by itself.
+    #[error(
+        "the store {} is kine, which takes one object in a transaction and compacts by itself; run \
+         without --apiservers-stopped",
+        OneLine(.0)
+    )]
+    Kine(String),
+    /// An apiserver renewed its lease.
+    #[error(
+        "an apiserver lives: it renewed {lease} {seconds} s ago; stop every apiserver, wait {} s, and \
+         run this again",
+        LEASE_AGE.as_secs()
+    )]
+    Lives {
+        /// The key of its identity lease.
+        lease: Key,
+        /// How long ago, by our clock.
+        seconds: u64,
+    },
+    /// The watch does not tell what is written.
+    #[error(
+        "etcd does not tell what is written, so that nobody knows whether the apiservers are stopped; \
+         what is written is safe"
+    )]
+    Unseen,
+    /// Somebody else writes.
+    #[error(
+        "somebody else wrote {0}, so an apiserver lives; what this run has written is safe; stop \
+         every apiserver and run this again, or run without --apiservers-stopped"
+    )]
+    Written(Key),
+    /// etcd.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
