@@ -27,11 +27,20 @@ pub struct Inventory {
     pub stores: Vec<StoreInfo>,
     /// One row per resource, in the order of their paths.
     pub resources: Vec<ResourceInventory>,
-    /// Every distinct DEK source that stored values need: each costs every apiserver start one
+    /// How many distinct DEK sources the stored values need: each costs every apiserver start one
     /// Decrypt.
+    pub dek_source_count: u64,
+    /// Whether `dekSourceCount` is exact and `dekSources` has all of them: up to 100,000. Beyond, the
+    /// count is an estimate to within a percent.
+    pub dek_sources_exact: bool,
+    /// The distinct DEK sources, 100,000 at most.
     pub dek_sources: Vec<DekSourceInfo>,
-    /// Values that could not be opened.
+    /// Values that could not be opened, 10,000 and the CustomResourceDefinitions that could not be
+    /// understood at most.
     pub unreadable: Vec<Unreadable>,
+    /// Where the others are, if there are more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unreadable_rest: Option<UnreadableRest>,
     /// Keys that no rule and no table knows; they are never written.
     pub unowned: Vec<Unowned>,
 }
@@ -147,6 +156,23 @@ pub struct Unreadable {
     pub key: String,
     /// Why, without a byte of the value.
     pub error: String,
+}
+
+impl Inventory {
+    /// How many values could not be opened.
+    pub fn unreadable_count(&self) -> u64 {
+        let rest = self.unreadable_rest.as_ref().map_or(0, |rest| rest.objects);
+        self.unreadable.len() as u64 + rest
+    }
+}
+
+/// The values that could not be opened and do not fit into the document.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct UnreadableRest {
+    /// The path of a file with one `{key, error}` of JSON a line.
+    pub file: String,
+    /// How many.
+    pub objects: u64,
 }
 
 /// Keys under the prefix that are not ours to judge.

@@ -30,10 +30,16 @@ pub fn print<T: Serialize>(
     document: &T,
     table: impl FnOnce(&T) -> String,
 ) -> std::io::Result<()> {
-    use std::io::Write as _;
+    use std::io::{BufWriter, Write as _};
     let mut text = match output {
         Output::Table => Lines(&table(document)).to_string(),
-        Output::Json => serde_json::to_string_pretty(document)?,
+        Output::Json => {
+            // May be as long as the lists in it.
+            let mut out = BufWriter::new(std::io::stdout().lock());
+            serde_json::to_writer_pretty(&mut out, document)?;
+            out.write_all(b"\n")?;
+            return out.flush();
+        }
         Output::Yaml => serde_saphyr::to_string(document).map_err(std::io::Error::other)?,
     };
     if !text.ends_with('\n') {
@@ -78,9 +84,11 @@ pub fn inventory_table(inventory: &Inventory) -> String {
             unreadable.error
         ));
     }
-    if inventory.unreadable.len() > UNREADABLE_SHOWN {
-        let more = inventory.unreadable.len() - UNREADABLE_SHOWN;
-        text.push_str(&format!("{more} more unreadable; -o json lists them all\n"));
+    let more = inventory
+        .unreadable_count()
+        .saturating_sub(UNREADABLE_SHOWN as u64);
+    if more > 0 {
+        text.push_str(&format!("{more} more unreadable; -o json lists them\n"));
     }
     text
 }
@@ -159,7 +167,23 @@ fn sums(inventory: &Inventory) -> String {
         "{} objects: {}\n",
         sum(|resource| resource.total),
         parts.join(", ")
-    )
+    ) + &dek_sources(inventory)
+}
+
+/// Every one costs every start of an apiserver a call of its KMS plugin.
+fn dek_sources(inventory: &Inventory) -> String {
+    let about = if inventory.dek_sources_exact {
+        ""
+    } else {
+        "≈ "
+    };
+    match inventory.dek_source_count {
+        0 => String::new(),
+        count => format!(
+            "{about}{} under KMS\n",
+            counted(count, "distinct DEK source")
+        ),
+    }
 }
 
 /// A plan for people.
@@ -333,8 +357,11 @@ mod tests {
                     ),
                 ],
             }],
+            dek_source_count: 0,
+            dek_sources_exact: true,
             dek_sources: vec![],
             unreadable: vec![],
+            unreadable_rest: None,
             unowned: vec![],
         };
         let text = inventory_table(&inventory);

@@ -10,6 +10,7 @@ mod dek_type;
 mod etcd;
 mod kills;
 mod kms_v1;
+mod memory;
 mod order;
 mod pace;
 mod plugins;

@@ -184,7 +184,7 @@ fn of_session(error: &SessionError) -> Exit {
 fn of_survey(error: &SurveyError) -> Exit {
     match error {
         SurveyError::Area(error) => of_area(error),
-        SurveyError::Overtaken => Exit::Runtime,
+        SurveyError::List(_) | SurveyError::Overtaken => Exit::Runtime,
         SurveyError::Store(error) => of_store(error),
     }
 }

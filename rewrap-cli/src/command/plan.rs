@@ -111,7 +111,7 @@ fn plan_of(inventory: &Inventory, pace: &PaceArgs, loads: &[Load]) -> RewrapPlan
         kind: "RewrapPlan",
         objects,
         bytes,
-        kms_calls: inventory.dek_sources.len() as u64 + 2 * (wraps + v1),
+        kms_calls: inventory.dek_source_count + 2 * (wraps + v1),
         growth_bytes: loads.iter().map(|load| load.growth).sum(),
         db_size: member.map(|member| member.db_size.unsigned_abs()),
         db_quota: member
@@ -128,7 +128,7 @@ fn warnings(inventory: &Inventory, loads: &[Load]) -> Vec<String> {
     if !inventory.unreadable.is_empty() {
         warnings.push(format!(
             "{} objects cannot be opened and would stay as they are",
-            inventory.unreadable.len()
+            inventory.unreadable_count()
         ));
     }
     let unknowable = under_kms_v1(inventory);

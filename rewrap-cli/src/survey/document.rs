@@ -1,22 +1,10 @@
 //! The words of the documents for what [`stored`](crate::stored) says.
 
+use crate::stored::{Rule, State, WrittenWith};
 use kms_proto::{
     Prefix,
-    inventory::{DekSourceInfo, KeyRef, ObjectState},
+    inventory::{KeyRef, ObjectState},
 };
-use sha2::{Digest as _, Sha256};
-
-use crate::stored::{DekRef, Rule, State, WrittenWith};
-
-/// A DEK source by a name that is safe to show.
-pub(super) fn dek_source_info(dek: &DekRef, objects: u64) -> DekSourceInfo {
-    DekSourceInfo {
-        provider: dek.provider().to_string(),
-        key_id: dek.key_id().cloned(),
-        sha256: hex::encode(Sha256::digest(dek.ciphertext())),
-        objects,
-    }
-}
 
 /// The key a value was written with.
 pub fn key_ref(written_with: &WrittenWith) -> KeyRef {

@@ -1,0 +1,286 @@
+//! Judges what was read, and counts it.
+
+use std::{collections::BTreeMap, error::Error};
+
+use kms_proto::{
+    DekSourceType,
+    inventory::{
+        API_VERSION, Inventory, ObjectState, ResourceInventory, StoreInfo, Unowned, Unreadable,
+    },
+};
+
+use super::{
+    Depth, Pin, Read, SurveyError,
+    cluster::{identity, seen},
+    document::{guess, key_ref, object_state},
+    sources::Sources,
+    tally::Tally,
+    unreadable::UnreadableList,
+};
+use crate::{
+    area::{Area, Areas, Content},
+    chain::Chain,
+    progress::Progress,
+    scan::Scan,
+    session::Session,
+    store::{Record, StoreError},
+    stored::{DekRef, KmsName, OpenError, Rule, WrittenWith},
+};
+
+/// A reading of all stores of a session.
+pub(super) struct Survey<'a> {
+    session: &'a Session,
+    areas: &'a Areas,
+    depth: Depth,
+    resources: Vec<ResourceInventory>,
+    unreadable: UnreadableList,
+    unowned: Vec<Unowned>,
+    sources: Sources,
+    revisions: Vec<i64>,
+    /// The revision to read each store at; 0 is the newest.
+    pinned: Vec<i64>,
+    /// How many keys of each store were read.
+    read: Vec<u64>,
+    /// Under the current key id: the newest value's revision and kind of DEK source.
+    newest: BTreeMap<KmsName, (i64, DekSourceType)>,
+}
+
+impl<'a> Survey<'a> {
+    pub(super) fn new(
+        session: &'a Session,
+        areas: &'a Areas,
+        depth: Depth,
+        pinned: Vec<i64>,
+    ) -> Self {
+        Self {
+            session,
+            areas,
+            depth,
+            resources: Vec::new(),
+            unreadable: UnreadableList::new(areas.unreadable_crds()),
+            unowned: Vec::new(),
+            sources: Sources::default(),
+            revisions: pinned.clone(),
+            read: vec![0; pinned.len()],
+            pinned,
+            newest: BTreeMap::new(),
+        }
+    }
+
+    pub(super) async fn area(
+        &mut self,
+        area: &Area,
+        path: &str,
+        progress: &Progress,
+    ) -> Result<(), SurveyError> {
+        let store = &self.session.stores[area.store];
+        match &area.content {
+            Content::LeftAlone(reason) => {
+                let revision = self.pinned[area.store];
+                let (objects, written_with) = seen(&store.store, &area.path, revision).await?;
+                self.read[area.store] += objects;
+                self.unowned.push(Unowned {
+                    path: area.display(),
+                    reason: reason.clone(),
+                    objects,
+                    written_with,
+                });
+            }
+            Content::Objects { resource, rule } => {
+                progress.at(&resource.to_string());
+                let mut tally = Tally::default();
+                let mut scan = Scan::new(&store.store, path).at_revision(self.pinned[area.store]);
+                while let Some(records) = scan.next().await? {
+                    progress.advance(records.len() as u64);
+                    self.read[area.store] += records.len() as u64;
+                    let records = self.without_odd_keys(records, area, &mut tally);
+                    self.page(rule, &records, &mut tally).await;
+                    self.unreadable.check()?;
+                }
+                let revision = scan.revision();
+                self.revisions[area.store] = self.revisions[area.store].max(revision);
+                self.resources
+                    .push(tally.into_row(area, resource, &store.name, rule, revision));
+            }
+        }
+        Ok(())
+    }
+
+    /// Keys in the directory of a resource that no object of it has are counted and left alone.
+    fn without_odd_keys(
+        &mut self,
+        mut records: Vec<Record>,
+        area: &Area,
+        tally: &mut Tally,
+    ) -> Vec<Record> {
+        records.retain(|record| {
+            let odd = self.areas.object_key(area, &record.key).err();
+            if let Some(odd) = &odd {
+                tally.add(record, guess(&record.value), None, ObjectState::Unreadable);
+                self.report(record, odd);
+            }
+            odd.is_none()
+        });
+        records
+    }
+
+    async fn page(&mut self, rule: &Rule, records: &[Record], tally: &mut Tally) {
+        if self.depth == Depth::Fast {
+            for record in records {
+                self.by_prefix(rule, record, tally, None);
+            }
+            return;
+        }
+        let values: Vec<_> = records
+            .iter()
+            .map(|record| (&record.key[..], &record.value[..]))
+            .collect();
+        let outcomes = self.session.keys.open_all(rule, &values).await;
+        for (record, outcome) in records.iter().zip(outcomes) {
+            match outcome {
+                Ok(opened) => {
+                    let state = object_state(opened.state);
+                    self.count(opened.written_with, state, record, tally);
+                }
+                Err(error) => self.by_prefix(rule, record, tally, Some(error)),
+            }
+        }
+    }
+
+    /// Counts a value by its prefix: because nobody asked for more, or because it does not open.
+    fn by_prefix(
+        &mut self,
+        rule: &Rule,
+        record: &Record,
+        tally: &mut Tally,
+        error: Option<OpenError>,
+    ) {
+        let class = rule.classify(&record.value, self.session.keys.current());
+        match (class, error) {
+            (Ok(class), None) => {
+                self.count(class.written_with, object_state(class.state), record, tally);
+            }
+            (Ok(class), Some(error)) => {
+                self.count(class.written_with, ObjectState::Unreadable, record, tally);
+                self.report(record, &error);
+            }
+            (Err(unmatched), error) => {
+                tally.add(record, guess(&record.value), None, ObjectState::Unreadable);
+                self.report(record, &error.unwrap_or(unmatched));
+            }
+        }
+    }
+
+    fn count(
+        &mut self,
+        written_with: WrittenWith,
+        state: ObjectState,
+        record: &Record,
+        tally: &mut Tally,
+    ) {
+        tally.add(
+            record,
+            key_ref(&written_with),
+            written_with.key_id().cloned(),
+            state,
+        );
+        if let WrittenWith::Dek(dek) = written_with {
+            self.observe(&dek, record.mod_revision);
+            self.sources.add(dek);
+        }
+    }
+
+    fn report(&mut self, record: &Record, error: &dyn Error) {
+        self.unreadable.add(Unreadable {
+            key: String::from_utf8_lossy(&record.key).into_owned(),
+            error: Chain(error).to_string(),
+        });
+    }
+
+    fn observe(&mut self, dek: &DekRef, revision: i64) {
+        let DekRef::V2 {
+            provider,
+            kind,
+            source,
+        } = dek
+        else {
+            return;
+        };
+        let current = self.session.keys.current().get(provider);
+        if current.is_none_or(|current| current.key_id != source.key_id) {
+            return;
+        }
+        let newest = self
+            .newest
+            .entry(provider.clone())
+            .or_insert((revision, *kind));
+        if newest.0 < revision {
+            *newest = (revision, *kind);
+        }
+    }
+
+    /// No key that the store counts at the revision was passed over.
+    pub(super) fn check_count(&self, pinned: &[Pin]) -> Result<(), StoreError> {
+        for (read, pin) in self.read.iter().zip(pinned) {
+            let read = i64::try_from(*read).unwrap_or(i64::MAX);
+            if read != pin.keys {
+                return Err(StoreError::Miscounted {
+                    prefix: self.session.prefix.directory().as_bytes().into(),
+                    revision: pin.revision,
+                    read,
+                    counted: pin.keys,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) async fn finish(self) -> Result<Read, SurveyError> {
+        let Self {
+            session,
+            depth,
+            resources,
+            unreadable,
+            unowned,
+            sources,
+            revisions,
+            newest,
+            ..
+        } = self;
+        let mut stores = Vec::new();
+        for (store, revision) in session.stores.iter().zip(revisions) {
+            let (server, etcd_cluster_id) = identity(&store.store).await;
+            stores.push(StoreInfo {
+                name: store.name.clone(),
+                endpoints: store.endpoints.clone(),
+                server,
+                etcd_cluster_id,
+                revision,
+            });
+        }
+        let (dek_source_count, dek_sources_exact) = sources.count();
+        let (unreadable, unreadable_rest) = unreadable.finish()?;
+        let inventory = Inventory {
+            api_version: API_VERSION,
+            kind: "Inventory",
+            cluster_uid: session.cluster_uid().await?,
+            config_hash: session.config.hash().to_owned(),
+            opened: depth == Depth::Opened,
+            stores,
+            resources,
+            dek_source_count,
+            dek_sources_exact,
+            dek_sources: sources.into_infos(),
+            unreadable,
+            unreadable_rest,
+            unowned,
+        };
+        Ok((
+            inventory,
+            newest
+                .into_iter()
+                .map(|(name, (_, kind))| (name, kind))
+                .collect(),
+        ))
+    }
+}

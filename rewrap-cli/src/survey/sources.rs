@@ -1,0 +1,166 @@
+//! Counts distinct DEK sources in bounded memory.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use kms_proto::{KeyId, inventory::DekSourceInfo};
+use sha2::{Digest as _, Sha256};
+
+use crate::stored::{DekRef, KmsName};
+
+/// How many distinct ones are counted exactly.
+const LIMIT: usize = 100_000;
+
+type Digest = [u8; 32];
+
+/// Which DEK sources there are and how many values need each; told apart by provider, key id and
+/// wrapped bytes.
+///
+/// More than [`LIMIT`] are estimated by those of the smallest digests, which lie as dense as all: with
+/// so many of them to within a percent.
+#[derive(Debug)]
+pub(super) struct Sources {
+    limit: usize,
+    /// Values by the digest of the wrapped bytes.
+    kept: BTreeMap<(Digest, Arc<Owner>), u64>,
+    owners: BTreeSet<Arc<Owner>>,
+    /// Whether there were more than are kept.
+    overflowed: bool,
+    /// Most values have the DEK source of their neighbour.
+    last: Option<(Arc<DekRef>, (Digest, Arc<Owner>))>,
+}
+
+/// What may have wrapped a DEK source.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Owner {
+    provider: KmsName,
+    key_id: Option<KeyId>,
+}
+
+impl Default for Sources {
+    fn default() -> Self {
+        Self::with_limit(LIMIT)
+    }
+}
+
+impl Sources {
+    fn with_limit(limit: usize) -> Self {
+        Self {
+            limit,
+            kept: BTreeMap::new(),
+            owners: BTreeSet::new(),
+            overflowed: false,
+            last: None,
+        }
+    }
+
+    /// Counts a value.
+    pub(super) fn add(&mut self, dek: Arc<DekRef>) {
+        let name = match &self.last {
+            Some((last, name)) if *last == dek => name.clone(),
+            _ => (Sha256::digest(dek.ciphertext()).into(), self.owner(&dek)),
+        };
+        let full = self.kept.len() >= self.limit;
+        if let Some(objects) = self.kept.get_mut(&name) {
+            *objects += 1;
+        } else if full
+            && self
+                .kept
+                .last_key_value()
+                .is_some_and(|(last, _)| *last < name)
+        {
+            self.overflowed = true;
+        } else {
+            self.kept.insert(name.clone(), 1);
+            if full {
+                self.kept.pop_last();
+                self.overflowed = true;
+            }
+        }
+        self.last = Some((dek, name));
+    }
+
+    fn owner(&mut self, dek: &DekRef) -> Arc<Owner> {
+        let owner = Owner {
+            provider: Arc::clone(dek.provider()),
+            key_id: dek.key_id().cloned(),
+        };
+        if let Some(owner) = self.owners.get(&owner) {
+            return Arc::clone(owner);
+        }
+        let owner = Arc::new(owner);
+        self.owners.insert(Arc::clone(&owner));
+        owner
+    }
+
+    /// How many distinct ones there are, and whether that is exact.
+    pub(super) fn count(&self) -> (u64, bool) {
+        let kept = self.kept.len() as u64;
+        match self.kept.last_key_value() {
+            Some(((highest, _), _)) if self.overflowed => {
+                let [a, b, c, d, e, f, g, h, ..] = *highest;
+                let reach = u64::from_be_bytes([a, b, c, d, e, f, g, h]) as f64;
+                let share = reach / u64::MAX as f64;
+                ((kept.saturating_sub(1) as f64 / share) as u64, false)
+            }
+            _ => (kept, true),
+        }
+    }
+
+    /// Those that were kept, by names that are safe to show.
+    pub(super) fn into_infos(self) -> Vec<DekSourceInfo> {
+        let infos = self
+            .kept
+            .into_iter()
+            .map(|((digest, owner), objects)| DekSourceInfo {
+                provider: owner.provider.to_string(),
+                key_id: owner.key_id.clone(),
+                sha256: hex::encode(digest),
+                objects,
+            });
+        let mut infos: Vec<_> = infos.collect();
+        infos.sort_unstable();
+        infos
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn add(sources: &mut Sources, provider: &str, number: u32) {
+        let cipher = number.to_be_bytes();
+        sources.add(Arc::new(DekRef::V1 {
+            provider: provider.into(),
+            cipher: cipher.as_slice().into(),
+        }));
+    }
+
+    #[test]
+    fn few_are_counted_exactly() {
+        let mut sources = Sources::with_limit(10);
+        for number in (0..8).chain(0..8) {
+            add(&mut sources, "one", number);
+        }
+        add(&mut sources, "two", 0);
+        add(&mut sources, "two", 1);
+        assert_eq!(sources.count(), (10, true));
+        let infos = sources.into_infos();
+        assert_eq!(infos.iter().map(|info| info.objects).sum::<u64>(), 18);
+        assert!(infos.is_sorted());
+    }
+
+    #[test]
+    fn many_are_estimated_in_bounded_memory() {
+        let mut sources = Sources::with_limit(2000);
+        for number in (0..50_000).chain(0..50_000) {
+            add(&mut sources, "one", number);
+        }
+        let (count, exact) = sources.count();
+        assert!(!exact && (46_000..54_000).contains(&count), "{count}");
+        assert_eq!(sources.kept.len(), 2000);
+        assert!(sources.into_infos().iter().all(|info| info.objects == 2));
+    }
+}

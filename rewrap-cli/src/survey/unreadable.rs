@@ -1,0 +1,178 @@
+//! The list of values that do not open, in bounded memory.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, BufWriter, Write},
+    mem,
+    os::unix::fs::OpenOptionsExt,
+    path::PathBuf,
+    process,
+};
+
+use kms_proto::inventory::{Unreadable, UnreadableRest};
+
+/// How many are kept for the document; the others go to a file.
+const LIMIT: usize = 10_000;
+
+/// The first ones in memory, the others in a file: one JSON object a line, no byte of a value. The file
+/// goes with the list, unless it is [finished](Self::finish).
+#[derive(Debug)]
+pub(super) struct UnreadableList {
+    limit: usize,
+    first: Vec<Unreadable>,
+    rest: Option<Rest>,
+    failure: Option<ListError>,
+}
+
+#[derive(Debug)]
+struct Rest {
+    path: PathBuf,
+    file: BufWriter<File>,
+    objects: u64,
+}
+
+/// The file with the others could not be written.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "cannot write the list of what does not open to {path}; make room there, or set TMPDIR to another \
+     folder"
+)]
+pub struct ListError {
+    path: PathBuf,
+    source: io::Error,
+}
+
+impl UnreadableList {
+    pub(super) fn new(first: &[Unreadable]) -> Self {
+        Self {
+            limit: LIMIT,
+            first: first.to_vec(),
+            rest: None,
+            failure: None,
+        }
+    }
+
+    pub(super) fn add(&mut self, unreadable: Unreadable) {
+        if self.first.len() < self.limit {
+            self.first.push(unreadable);
+        } else if self.failure.is_none()
+            && let Err(error) = self.write(&unreadable)
+        {
+            self.failure = Some(error);
+        }
+    }
+
+    fn write(&mut self, unreadable: &Unreadable) -> Result<(), ListError> {
+        let rest = match &mut self.rest {
+            Some(rest) => rest,
+            none => none.insert(Rest::create()?),
+        };
+        rest.objects += 1;
+        let line = serde_json::to_string(unreadable).map_err(io::Error::from);
+        let written = line.and_then(|line| writeln!(rest.file, "{line}"));
+        written.map_err(|source| rest.failed(source))
+    }
+
+    /// # Errors
+    /// The file could not be written.
+    pub(super) fn check(&mut self) -> Result<(), ListError> {
+        self.failure.take().map_or(Ok(()), Err)
+    }
+
+    /// The list, and where the rest of it is.
+    ///
+    /// # Errors
+    /// The file could not be written.
+    pub(super) fn finish(mut self) -> Result<(Vec<Unreadable>, Option<UnreadableRest>), ListError> {
+        self.check()?;
+        if let Some(rest) = &mut self.rest {
+            rest.file.flush().map_err(|source| rest.failed(source))?;
+        }
+        let rest = self.rest.take().map(|rest| UnreadableRest {
+            file: rest.path.display().to_string(),
+            objects: rest.objects,
+        });
+        Ok((mem::take(&mut self.first), rest))
+    }
+}
+
+impl Drop for UnreadableList {
+    fn drop(&mut self) {
+        if let Some(rest) = &self.rest {
+            // Half a list helps nobody; if it cannot be removed, it is at least small.
+            let _ = fs::remove_file(&rest.path);
+        }
+    }
+}
+
+impl Rest {
+    /// A new file in the folder for temporary ones, which only this user may read.
+    fn create() -> Result<Self, ListError> {
+        for number in 0.. {
+            let name = format!("rewrap-unreadable-{}-{number}.jsonl", process::id());
+            let path = std::env::temp_dir().join(name);
+            let mut options = OpenOptions::new();
+            match options.write(true).create_new(true).mode(0o600).open(&path) {
+                Ok(file) => {
+                    return Ok(Self {
+                        path,
+                        file: BufWriter::new(file),
+                        objects: 0,
+                    });
+                }
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(source) => return Err(ListError { path, source }),
+            }
+        }
+        unreachable!("there are more numbers than files")
+    }
+
+    fn failed(&self, source: io::Error) -> ListError {
+        ListError {
+            path: self.path.clone(),
+            source,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn unreadable(number: usize) -> Unreadable {
+        Unreadable {
+            key: format!("/registry/secrets/default/{number}"),
+            error: "no key of this name".to_owned(),
+        }
+    }
+
+    #[test]
+    fn what_is_too_much_for_memory_is_in_a_file() {
+        let mut list = UnreadableList::new(&[unreadable(0)]);
+        list.limit = 3;
+        (1..10).for_each(|number| list.add(unreadable(number)));
+        let (first, rest) = list.finish().unwrap();
+        assert_eq!(first, [0, 1, 2].map(unreadable));
+        let rest = rest.unwrap();
+        let text = fs::read_to_string(&rest.file).unwrap();
+        fs::remove_file(&rest.file).unwrap();
+        assert_eq!((rest.objects, text.lines().count()), (7, 7));
+        assert!(
+            text.lines()
+                .last()
+                .unwrap()
+                .contains("/registry/secrets/default/9")
+        );
+    }
+
+    #[test]
+    fn a_list_that_nobody_wants_leaves_no_file() {
+        let mut list = UnreadableList::new(&[]);
+        list.limit = 0;
+        list.add(unreadable(0));
+        let path = list.rest.as_ref().unwrap().path.clone();
+        assert!(path.exists());
+        drop(list);
+        assert!(!path.exists());
+    }
+}
