@@ -292,6 +292,9 @@ pub struct RunArgs {
     /// Proof that every apiserver can read what will be written.
     #[command(flatten)]
     pub proof: ProofArgs,
+    /// What is looked at before the first write.
+    #[command(flatten)]
+    pub gates: GateArgs,
     /// Do not ask.
     #[arg(long, short)]
     pub yes: bool,
@@ -373,6 +376,24 @@ pub struct ProofArgs {
     /// writes. If one has not, its clients lose sight of whole resources.
     #[arg(long)]
     pub assume_converged: bool,
+}
+
+/// Gates before the first write that are to stand open.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Gates before the first write")]
+pub struct GateArgs {
+    /// Begin although etcd has raised an alarm.
+    #[arg(long)]
+    pub ignore_alarms: bool,
+    /// Begin although a member does not answer, has no leader or lags behind.
+    #[arg(long)]
+    pub ignore_members: bool,
+    /// Begin although the database would come close to its quota before it is compacted.
+    #[arg(long)]
+    pub ignore_quota: bool,
+    /// Begin although etcd says that the user may not write everything.
+    #[arg(long)]
+    pub ignore_permissions: bool,
 }
 
 /// `rewrap verify`.

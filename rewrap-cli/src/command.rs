@@ -21,6 +21,7 @@ mod verify;
 mod watch;
 
 pub use error::CommandError;
+pub use run::{Refusal, Refusals};
 
 /// How the program ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

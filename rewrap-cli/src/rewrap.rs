@@ -31,6 +31,7 @@ use crate::{
 };
 
 mod canary;
+pub mod growth;
 mod one;
 mod order;
 mod recent;

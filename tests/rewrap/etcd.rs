@@ -157,7 +157,18 @@ fn rights_that_are_missing_are_named() {
     store.harmless("status", &reader, 0);
     store.harmless("plan", &reader, 0);
     store.harmless("verify", &reader, 1);
+    // It is told of everything at once, before the first write.
     let run = [&reader, &RUN[..]].concat();
+    let told = store.harmless("run", &run, 5);
+    let shut =
+        |keys: &str| format!("the user \"reader\" to write {keys}; grant its role that range");
+    let flags = ["nothing was written", "--ignore-permissions", "--no-lock"];
+    says(&told, &flags);
+    says(
+        &told,
+        &[&shut("/ringfence.dev/rewrap.lock"), &shut(SECRETS)],
+    );
+    let run = [&run[..], &["--ignore-permissions"]].concat();
     let told = store.harmless("run", &run, 4);
     let words = format!("{not_permitted} to write /ringfence.dev/rewrap.lock");
     says(&told, &[&words, "grant its role that range"]);
@@ -171,7 +182,9 @@ fn rights_that_are_missing_are_named() {
     let (_folder, rewrap) = login("rewrap", "hunter2");
     let rewrap = rewrap.each_ref().map(String::as_str);
     let run = [&rewrap, &RUN[..]].concat();
-    says(&store.harmless("run", &run, 4), &[&words]);
+    let told = store.harmless("run", &run, 5);
+    says(&told, &["\"rewrap\" to write /ringfence.dev/rewrap.lock"]);
+    assert!(!told.stderr.contains(SECRETS), "{told}");
     store
         .rewrap("run", &[&run[..], &["--no-lock"]].concat())
         .expect(0);

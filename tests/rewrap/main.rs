@@ -8,6 +8,7 @@ mod support;
 mod config;
 mod dek_type;
 mod etcd;
+mod gates;
 mod kills;
 mod kms_v1;
 mod memory;

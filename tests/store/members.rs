@@ -24,12 +24,18 @@ async fn works(store: &Store) {
     }
 }
 
+/// What there is to think of.
+async fn words(store: &Store) -> Vec<String> {
+    let concerns = concerns(&store.status().await);
+    concerns.iter().map(ToString::to_string).collect()
+}
+
 #[tokio::test]
 async fn calls_go_on_when_the_leader_moves_dies_or_hangs() {
     let mut members = Members::start();
     let store = open(members.endpoints()).await;
     works(&store).await;
-    assert_eq!(concerns(&store.status().await), [""; 0]);
+    assert_eq!(words(&store).await, [""; 0]);
 
     members.move_leader();
     works(&store).await;
@@ -38,7 +44,7 @@ async fn calls_go_on_when_the_leader_moves_dies_or_hangs() {
     let url = members.endpoints().swap_remove(leader);
     members.kill(leader);
     works(&store).await;
-    let [dead] = &concerns(&store.status().await)[..] else {
+    let [dead] = &words(&store).await[..] else {
         panic!("one member is dead")
     };
     assert!(dead.contains(&url) && dead.contains("refused"), "{dead}");
@@ -49,7 +55,7 @@ async fn calls_go_on_when_the_leader_moves_dies_or_hangs() {
     let url = members.endpoints().swap_remove(leader);
     members.pause(leader);
     works(&store).await;
-    let [hung] = &concerns(&store.status().await)[..] else {
+    let [hung] = &words(&store).await[..] else {
         panic!("one member hangs")
     };
     assert!(hung.contains(&url), "{hung}");
@@ -62,7 +68,7 @@ async fn a_learner_is_passed_over_and_named() {
     let endpoints = [vec![learner.endpoint()], members.endpoints()].concat();
     let store = open(endpoints).await;
     works(&store).await;
-    let [learns] = &concerns(&store.status().await)[..] else {
+    let [learns] = &words(&store).await[..] else {
         panic!("one member is a learner")
     };
     let words = format!("{} is a learner", learner.endpoint());

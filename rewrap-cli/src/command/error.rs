@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use kms_proto::KeyId;
 
-use super::Exit;
+use super::{Exit, run::Refusals};
 use crate::{
     apiserver::ApiserverError,
     area::AreaError,
@@ -35,6 +35,9 @@ pub enum CommandError {
          --assume-converged; nothing was written"
     )]
     NoProof(u64),
+    /// Something that would make writing unsafe or vain.
+    #[error(transparent)]
+    Gates(#[from] Refusals),
     /// A terminal file or stream.
     #[error("cannot read or write")]
     Io(#[source] std::io::Error),
@@ -135,7 +138,11 @@ impl CommandError {
         match self {
             Self::Apiserver(_) | Self::KmsDown { .. } => Exit::Unreachable,
             Self::Canary(CanaryError::Run(error)) | Self::Run(error) => of_run(error),
-            Self::Canary(_) | Self::Declined | Self::NoProof(_) | Self::NotAsked(_) => Exit::Gate,
+            Self::Canary(_)
+            | Self::Declined
+            | Self::Gates(_)
+            | Self::NoProof(_)
+            | Self::NotAsked(_) => Exit::Gate,
             Self::Io(_) | Self::Journal(_) | Self::NotFound(_) => Exit::Runtime,
             Self::Session(error) => of_session(error),
             Self::Stopped(StoppedError::Store(error)) => of_store(error),

@@ -16,7 +16,7 @@ use crate::{
 
 mod load;
 
-use load::Load;
+pub(super) use load::{Load, Tight};
 
 /// Shows what `run` would do, and what it would cost.
 pub(super) async fn plan(args: PlanArgs) -> Result<Exit, CommandError> {
@@ -44,16 +44,12 @@ pub(super) fn left_to_rewrite(inventory: &Inventory) -> u64 {
 /// All objects of which nothing tells under which KEK they are: a run rewrites them where it is told
 /// to.
 pub(super) fn under_kms_v1(inventory: &Inventory) -> u64 {
-    count(inventory, |row| {
-        row.state == ObjectState::Unknowable && row.key.provider == "kms-v1"
-    })
+    count(inventory, is_under_kms_v1)
 }
 
 /// All objects that are encrypted as they should be: a run rewrites them where it is told to.
 pub(super) fn encrypted_and_current(inventory: &Inventory) -> u64 {
-    count(inventory, |row| {
-        row.state == ObjectState::Current && row.key.provider != "identity"
-    })
+    count(inventory, is_encrypted_and_current)
 }
 
 fn count(inventory: &Inventory, counts: impl Fn(&WrittenWith) -> bool) -> u64 {
@@ -66,12 +62,27 @@ fn count(inventory: &Inventory, counts: impl Fn(&WrittenWith) -> bool) -> u64 {
         .sum()
 }
 
+/// Whether a run rewrites the objects of a row without being told to.
+pub(super) fn is_to_rewrite(row: &WrittenWith) -> bool {
+    matches!(row.state, ObjectState::Plaintext | ObjectState::Stale)
+}
+
+/// Whether it rewrites them where it is told to rewrite what is under KMS v1.
+pub(super) fn is_under_kms_v1(row: &WrittenWith) -> bool {
+    row.state == ObjectState::Unknowable && row.key.provider == "kms-v1"
+}
+
+/// Whether it rewrites them where it is told to rewrite what is encrypted and current.
+pub(super) fn is_encrypted_and_current(row: &WrittenWith) -> bool {
+    row.state == ObjectState::Current && row.key.provider != "identity"
+}
+
 /// Objects of a resource that a run would rewrite, and their bytes.
 fn to_rewrite(resource: &ResourceInventory) -> (u64, u64) {
     resource
         .written_with
         .iter()
-        .filter(|row| matches!(row.state, ObjectState::Plaintext | ObjectState::Stale))
+        .filter(|row| is_to_rewrite(row))
         .fold((0, 0), |(objects, bytes), row| {
             (objects + row.objects, bytes + row.bytes)
         })

@@ -20,7 +20,6 @@ use crate::{
     scope::Scope,
     session::Session,
     stopped::Silence,
-    store::concerns,
     survey::{Depth, survey},
 };
 
@@ -29,7 +28,8 @@ mod stopped;
 mod writing;
 
 pub(super) use gates::confirm;
-use gates::{refuse_unknown_key, refuse_unusable_targets};
+pub use gates::{Refusal, Refusals};
+use gates::{preflight, refuse_unknown_key, refuse_unusable_targets};
 use writing::Writing;
 pub(super) use writing::take_lock;
 
@@ -49,7 +49,7 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, CommandError> {
         if apiservers.is_empty() && !args.proof.assume_converged {
             return Err(CommandError::NoProof(work));
         }
-        warn_of_members(&session).await;
+        preflight(&args, &session, &inventory).await?;
         confirm(args.yes, &format!("rewrite {work} objects"))?;
     }
     let mut silence = stopped::prove(&args, &session, work).await?;
@@ -122,15 +122,6 @@ fn forced(args: &RunArgs, inventory: &Inventory) -> u64 {
         forced += encrypted_and_current(inventory);
     }
     forced
-}
-
-/// What the members of the stores say that an operator should know before much is written.
-async fn warn_of_members(session: &Session) {
-    for store in &session.stores {
-        for concern in concerns(&store.store.status().await) {
-            eprintln!("warning: {concern}");
-        }
-    }
 }
 
 fn options(args: &RunArgs) -> Options {

@@ -46,6 +46,18 @@ impl Auth {
         })
     }
 
+    pub(super) fn user(&self) -> &str {
+        &self.user
+    }
+
+    /// Whether etcd gave a token, as it does where it asks for a user.
+    pub(super) async fn is_wanted(&self) -> bool {
+        let slot = self.token.lock().await;
+        slot.current
+            .as_ref()
+            .is_some_and(|token| token.value.is_some())
+    }
+
     /// The token in use, or a new one from this endpoint.
     pub(super) async fn token(&self, member: &Member, timeout: Duration) -> Result<Token, Fault> {
         let mut slot = self.token.lock().await;

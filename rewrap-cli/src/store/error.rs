@@ -255,6 +255,8 @@ pub enum Ask {
     Status,
     /// To forget old revisions, or to give their space back to the file system.
     Maintain,
+    /// To say what a user may do.
+    Rights,
     /// To give out a token.
     Login,
 }
@@ -269,6 +271,7 @@ impl fmt::Display for Ask {
             Self::Lease => f.write_str("to serve the lease of the lock"),
             Self::Status => f.write_str("to tell its status"),
             Self::Maintain => f.write_str("to compact or to defragment"),
+            Self::Rights => f.write_str("to tell the rights of a user"),
             Self::Login => f.write_str("to authenticate a user"),
         }
     }

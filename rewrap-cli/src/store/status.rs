@@ -116,16 +116,57 @@ impl Caller {
     }
 }
 
-/// What an operator should know of the members before much is written, in words; nothing where all
-/// is well.
-pub fn concerns(answers: &[Result<EndpointStatus, StoreError>]) -> Vec<String> {
+/// What an operator should know of the members before much is written.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
+pub enum Concern {
+    /// An alarm, in etcd's words.
+    #[error(
+        "etcd says {}{}",
+        .0.trim(),
+        if .0.contains("NOSPACE") { RECOVER } else { "" }
+    )]
+    Alarm(String),
+    /// Nobody leads, so nobody writes; or another complaint, in etcd's words.
+    #[error("{endpoint} says {problem}")]
+    Problem {
+        /// Who says it.
+        endpoint: String,
+        /// What.
+        problem: String,
+    },
+    /// A member that does not answer.
+    #[error("{0}")]
+    Away(String),
+    /// A member that has to catch up.
+    #[error(
+        "{endpoint} is {behind} writes behind the other members; let it catch up, or every write \
+         makes it worse"
+    )]
+    Behind {
+        /// Who.
+        endpoint: String,
+        /// By how many entries of the log.
+        behind: u64,
+    },
+    /// A member that is no obstacle, and no help either.
+    #[error("{0} is a learner, which neither reads nor writes for us")]
+    Learner(String),
+}
+
+/// How a full etcd takes writes again: <https://etcd.io/docs/v3.6/op-guide/maintenance/#space-quota>.
+const RECOVER: &str = ", so it takes no writes; compact (`etcdctl compact REVISION`), defragment \
+                       every member (`etcdctl defrag --cluster`), then disarm the alarm (`etcdctl \
+                       alarm disarm`): without the second the third is in vain";
+
+/// What there is to think of, once each; nothing where all is well.
+pub fn concerns(answers: &[Result<EndpointStatus, StoreError>]) -> Vec<Concern> {
     let mut concerns = Vec::new();
     let newest = answers.iter().flatten().map(|status| status.committed);
     let newest = newest.max().unwrap_or_default();
     for answer in answers {
         match answer {
             Ok(status) => concerns.extend(status.concerns(newest)),
-            Err(error) => concerns.push(error.to_string()),
+            Err(error) => concerns.push(Concern::Away(error.to_string())),
         }
     }
     // Every member tells the alarms of all.
@@ -144,25 +185,25 @@ impl EndpointStatus {
     }
 
     /// `newest` is the newest entry of the log that any member knows.
-    fn concerns(&self, newest: u64) -> Vec<String> {
-        let mut concerns: Vec<_> = self
-            .problems
-            .iter()
-            .map(|problem| format!("etcd says {problem}"))
-            .collect();
+    fn concerns(&self, newest: u64) -> Vec<Concern> {
+        let endpoint = || self.endpoint.clone();
+        let in_words = |problem: &String| match problem.contains("alarm:") {
+            true => Concern::Alarm(problem.clone()),
+            false => Concern::Problem {
+                endpoint: endpoint(),
+                problem: problem.clone(),
+            },
+        };
+        let mut concerns: Vec<_> = self.problems.iter().map(in_words).collect();
         if self.learner {
-            concerns.push(format!(
-                "{} is a learner, which neither reads nor writes for us",
-                self.endpoint
-            ));
+            concerns.push(Concern::Learner(endpoint()));
         }
         let behind = newest.saturating_sub(self.applied);
         if behind > MAX_BEHIND {
-            concerns.push(format!(
-                "{} is {behind} writes behind the other members; let it catch up, or every write \
-                 makes it worse",
-                self.endpoint
-            ));
+            concerns.push(Concern::Behind {
+                endpoint: endpoint(),
+                behind,
+            });
         }
         concerns
     }
@@ -192,7 +233,7 @@ mod tests {
     #[test]
     fn a_healthy_cluster_is_no_concern() {
         let members = [member("a", 5000, 4990), member("b", 4995, 4500)];
-        assert_eq!(concerns(&members.map(Ok)), [""; 0]);
+        assert_eq!(concerns(&members.map(Ok)), []);
     }
 
     #[test]
@@ -211,10 +252,14 @@ mod tests {
             Err(causes.into_error()),
         ];
         let concerns = concerns(&answers);
+        let concerns: Vec<_> = concerns.iter().map(Concern::to_string).collect();
         let [alarm, learns, behind, away] = &concerns[..] else {
             panic!("{concerns:#?}")
         };
-        assert_eq!(alarm, "etcd says alarm:NOSPACE");
+        assert!(alarm.starts_with("etcd says alarm:NOSPACE"), "{alarm}");
+        for step in ["etcdctl compact", "etcdctl defrag", "etcdctl alarm disarm"] {
+            assert!(alarm.contains(step), "{alarm}");
+        }
         assert!(learns.starts_with("b is a learner"), "{learns}");
         assert!(behind.starts_with("c is 2100 writes behind"), "{behind}");
         assert!(away.contains("d: connection refused"), "{away}");

@@ -15,6 +15,9 @@ const LIMIT: usize = 100_000;
 
 type Digest = [u8; 32];
 
+/// What tells DEK sources apart: the digest of the wrapped bytes comes first in their order.
+type Key = (Digest, Arc<Owner>);
+
 /// Which DEK sources there are and how many values need each; told apart by provider, key id and
 /// wrapped bytes.
 ///
@@ -24,12 +27,12 @@ type Digest = [u8; 32];
 pub(super) struct Sources {
     limit: usize,
     /// Values by the digest of the wrapped bytes.
-    kept: BTreeMap<(Digest, Arc<Owner>), u64>,
+    kept: BTreeMap<Key, u64>,
     owners: BTreeSet<Arc<Owner>>,
     /// Whether there were more than are kept.
     overflowed: bool,
     /// Most values have the DEK source of their neighbour.
-    last: Option<(Arc<DekRef>, (Digest, Arc<Owner>))>,
+    last: Option<(Arc<DekRef>, Key)>,
 }
 
 /// What may have wrapped a DEK source.

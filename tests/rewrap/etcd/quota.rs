@@ -19,7 +19,14 @@ fn a_full_etcd_stops_a_run_and_once_helped_the_same_run_goes_on() {
     let plaintexts = store.fill_large(OBJECTS, 20_000, AesCbc("old"), &mut Dice::new());
 
     // etcd learns of its own size only every 100 ms.
-    let run = ["--yes", "--assume-converged", "--rate=50", "--output=json"];
+    let run = [
+        "--yes",
+        "--assume-converged",
+        "--rate=50",
+        "--output=json",
+        "--ignore-quota",
+        "--ignore-alarms",
+    ];
     let stopped = store.rewrap("run", &run).expect(2);
     let steps = "compact, defragment, raise --quota-backend-bytes if need be, disarm the alarm, and run this again";
     says(

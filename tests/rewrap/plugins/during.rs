@@ -81,8 +81,9 @@ fn a_plugin_that_breaks_a_rule_during_a_run_stops_it() {
     for ((change, words), rewrapped) in wrong.into_iter().zip([PAGE, 0, 0]) {
         scene.puppet.behave();
         scene.configure("2s");
-        // Asked at the beginning and before the first page; before the second it is another.
-        scene.puppet.answer_after(2, Call::Status, change);
+        // Asked at the beginning, before the first write and before the first page; before the
+        // second page it is another.
+        scene.puppet.answer_after(3, Call::Status, change);
         let stopped = scene.store.rewrap("run", &RUN).expect(4);
         for words in [
             "puppet does not answer any more",

@@ -1,51 +1,106 @@
 //! What the writes of a run mean for the stores.
 
-use kms_proto::inventory::Inventory;
+use kms_proto::inventory::{Inventory, KeyRef, ResourceInventory, WrittenWith};
 
-use super::to_rewrite;
+use super::is_to_rewrite;
 use crate::{
     report::bytes,
+    rewrap::growth,
     session::NamedStore,
-    store::{EndpointStatus, Kind, StoreError, concerns},
+    store::{Concern, EndpointStatus, Kind, StoreError, concerns},
 };
 
-/// What a rewritten value may gain: prefix, key id, DEK source and nonce of KMS v2 with a local
-/// root come to about this many bytes.
-const OVERHEAD: u64 = 320;
+/// What the last part of an etcd key comes to, namespace and name, where only the number and the
+/// size of objects is known.
+const NAME: u64 = 40;
 
 /// etcd's quota where nobody set one (`--quota-backend-bytes`).
 const DEFAULT_QUOTA: u64 = 2 << 30;
 
-/// The part of a plan that concerns one store.
-pub(super) struct Load {
+/// What writes do to one store.
+pub(in crate::command) struct Load {
     kind: Kind,
     answers: Vec<Result<EndpointStatus, StoreError>>,
     /// What its database grows by until it is compacted, in bytes.
-    pub(super) growth: u64,
-    objects: u64,
+    pub(in crate::command) growth: u64,
+    /// How many objects are written there.
+    pub(in crate::command) objects: u64,
     events: bool,
+}
+
+/// A database that would come close to its quota.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(in crate::command) enum Tight {
+    /// The member tells its quota.
+    #[error(
+        "the database of {endpoint} would come to {}, close to its quota of {}; compact and \
+         defragment first, or rewrite in portions with --resource or --limit",
+        bytes(*size), bytes(*quota)
+    )]
+    Known {
+        /// The member.
+        endpoint: String,
+        /// What its data would come to.
+        size: u64,
+        /// Its quota.
+        quota: u64,
+    },
+    /// It does not, as before 3.6.
+    #[error(
+        "the database of {endpoint} would come to {}, and etcd {version} does not tell its quota \
+         (--quota-backend-bytes, 2 GiB by default); compact and defragment first, or rewrite in \
+         portions with --resource or --limit",
+        bytes(*size)
+    )]
+    Unknown {
+        /// The member.
+        endpoint: String,
+        /// What its data would come to.
+        size: u64,
+        /// Its version.
+        version: String,
+    },
 }
 
 impl Load {
     /// What a run over everything in this inventory would write there.
     pub(super) async fn of(store: &NamedStore, inventory: &Inventory) -> Self {
+        Self::of_rows(store, inventory, is_to_rewrite).await
+    }
+
+    /// What writing the objects of these rows of an inventory means.
+    pub(in crate::command) async fn of_rows(
+        store: &NamedStore,
+        inventory: &Inventory,
+        is_written: impl Fn(&WrittenWith) -> bool,
+    ) -> Self {
         let kind = store.store.kind();
-        let (mut objects, mut size, mut events) = (0, 0, false);
-        for resource in &inventory.resources {
-            if resource.store == store.name {
-                let (count, bytes) = to_rewrite(resource);
-                objects += count;
-                size += bytes;
-                events |= resource.resource == "events" && count > 0;
+        let (mut objects, mut growth, mut events) = (0, 0, false);
+        let here = |resource: &&ResourceInventory| resource.store == store.name;
+        for resource in inventory.resources.iter().filter(here) {
+            for row in resource.written_with.iter().filter(|row| is_written(row)) {
+                objects += row.objects;
+                growth += growth_of(kind, resource, row);
+                events |= resource.resource == "events" && row.objects > 0;
             }
         }
         Self {
             kind,
             answers: store.store.status().await,
-            growth: growth(kind, objects, size),
+            growth,
             objects,
             events,
         }
+    }
+
+    /// The same for no more than so many objects.
+    pub(in crate::command) fn limited_to(mut self, objects: u64) -> Self {
+        if objects < self.objects {
+            let growth = u128::from(self.growth) * u128::from(objects) / u128::from(self.objects);
+            self.growth = u64::try_from(growth).unwrap_or(u64::MAX);
+            self.objects = objects;
+        }
+        self
     }
 
     /// The member with the largest database: what fits there fits everywhere.
@@ -54,36 +109,51 @@ impl Load {
         answers.max_by_key(|member| member.db_size)
     }
 
+    /// What the members say of themselves that there is to think of.
+    pub(in crate::command) fn concerns(&self) -> Vec<Concern> {
+        concerns(&self.answers)
+    }
+
     /// What to think of before.
     pub(super) fn warnings(&self) -> Vec<String> {
-        let mut warnings = concerns(&self.answers);
+        let concerns = self.concerns();
+        let mut warnings: Vec<_> = concerns.iter().map(Concern::to_string).collect();
         if self.objects > 0 {
             match self.kind {
-                Kind::Etcd => warnings.extend(self.room()),
+                Kind::Etcd => warnings.extend(self.tight().map(|tight| tight.to_string())),
                 Kind::Kine => warnings.extend(self.kine()),
             }
         }
         warnings
     }
 
-    fn room(&self) -> Option<String> {
-        let member = self.largest()?;
-        let size = member.db_size_in_use.unsigned_abs() + self.growth;
-        let quota = member.quota.map(i64::unsigned_abs);
-        if size <= quota.unwrap_or(DEFAULT_QUOTA) / 10 * 8 {
+    /// The member that has the least room, where what is written comes close to its quota. What is
+    /// free in its file is used before the file grows.
+    pub(in crate::command) fn tight(&self) -> Option<Tight> {
+        if self.kind == Kind::Kine || self.objects == 0 {
             return None;
         }
-        let portions =
-            "compact and defragment first, or rewrite in portions with --resource or --limit";
-        Some(match quota {
-            Some(_) => format!("the database would come close to its quota; {portions}"),
-            None => format!(
-                "the database would come to {}, and etcd {} does not tell its quota \
-                 (--quota-backend-bytes, 2 GiB by default); {portions}",
-                bytes(size),
-                member.version
-            ),
-        })
+        let members = self.answers.iter().flatten();
+        let tight = members.filter_map(|member| {
+            let size = member.db_size_in_use.unsigned_abs() + self.growth;
+            let quota = member.quota.map(i64::unsigned_abs);
+            let limit = quota.unwrap_or(DEFAULT_QUOTA);
+            let endpoint = member.endpoint.clone();
+            let tight = match quota {
+                Some(quota) => Tight::Known {
+                    endpoint,
+                    size,
+                    quota,
+                },
+                None => Tight::Unknown {
+                    endpoint,
+                    size,
+                    version: member.version.clone(),
+                },
+            };
+            (size > limit / 10 * 8).then_some((size.saturating_sub(limit / 10 * 8), tight))
+        });
+        tight.max_by_key(|(over, _)| *over).map(|(_, tight)| tight)
     }
 
     fn kine(&self) -> Vec<String> {
@@ -107,11 +177,29 @@ impl Load {
     }
 }
 
-/// Every write is a new revision beside the old one; kine's have the value before in them too.
-fn growth(kind: Kind, objects: u64, old: u64) -> u64 {
-    let new = old + objects * OVERHEAD;
-    match kind {
-        Kind::Etcd => new,
-        Kind::Kine => old + new,
+/// What the database grows by where the objects of a row are written anew. kine's rows have the
+/// value before in them too.
+fn growth_of(kind: Kind, resource: &ResourceInventory, row: &WrittenWith) -> u64 {
+    let Some(old) = row.bytes.checked_div(row.objects) else {
+        return 0;
+    };
+    let new = (old + envelope(&resource.writes_with)).saturating_sub(envelope(&row.key));
+    let key = resource.path.len() as u64 + NAME;
+    row.objects
+        * match kind {
+            Kind::Etcd => growth::per_write(key, new),
+            Kind::Kine => old + new,
+        }
+}
+
+/// What a provider adds to a plaintext: prefix, name, nonce, tag, and with KMS the wrapped DEK and
+/// what the plugin wants stored beside it, as it is with a local root.
+fn envelope(key: &KeyRef) -> u64 {
+    let name = key.key.len() as u64;
+    match &*key.provider {
+        "identity" => 0,
+        "kms-v1" => 200 + name,
+        "kms-v2" => 320 + name,
+        _ => 56 + name,
     }
 }

@@ -10,6 +10,11 @@ use crate::{
     session::Session,
 };
 
+mod preflight;
+
+pub(super) use preflight::preflight;
+pub use preflight::{Refusal, Refusals};
+
 /// Nothing can be brought to a key that cannot be had.
 pub(super) fn refuse_unusable_targets(
     session: &Session,

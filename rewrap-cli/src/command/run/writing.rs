@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// The one key of ours in etcd.
-const LOCK_KEY: &[u8] = b"/ringfence.dev/rewrap.lock";
+pub(super) const LOCK_KEY: &[u8] = b"/ringfence.dev/rewrap.lock";
 
 /// How long the lock of a killed run keeps the next one waiting.
 const LOCK_LIFE: Duration = Duration::from_secs(30);
