@@ -379,7 +379,7 @@ pub struct ProofArgs {
 }
 
 /// Gates before the first write that are to stand open.
-#[derive(Debug, Clone, Default, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Gates before the first write")]
 pub struct GateArgs {
     /// Begin although etcd has raised an alarm.
@@ -388,12 +388,17 @@ pub struct GateArgs {
     /// Begin although a member does not answer, has no leader or lags behind.
     #[arg(long)]
     pub ignore_members: bool,
-    /// Begin although the database would come close to its quota before it is compacted.
+    /// Begin although the database would come close to its quota before it is compacted. A run
+    /// waits for the apiservers to compact where the room gets short, and stops after 12 minutes.
     #[arg(long)]
     pub ignore_quota: bool,
     /// Begin although etcd says that the user may not write everything.
     #[arg(long)]
     pub ignore_permissions: bool,
+    /// How many seconds to wait for the apiservers to compact: they do so every 5 minutes, and keep
+    /// what is younger than that.
+    #[arg(long, value_name = "SECONDS", default_value_t = 720, hide = true)]
+    pub compaction_wait: u64,
 }
 
 /// `rewrap verify`.

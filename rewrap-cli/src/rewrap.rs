@@ -36,6 +36,7 @@ mod one;
 mod order;
 mod recent;
 mod revisit;
+mod room;
 mod state;
 mod together;
 mod trail;
@@ -45,6 +46,7 @@ use one::Attempt;
 pub use one::{Fate, ObjectError};
 use order::leaks_most;
 use revisit::Deferred;
+pub use room::{NoRoom, Room};
 pub use state::RunState;
 pub use trail::{Trail, UndoEntry, UndoHeader};
 
@@ -77,6 +79,8 @@ pub struct Options {
     /// Many objects may share a transaction, for no apiserver lives; whoever watches for one is told
     /// here what is ours.
     pub ours: Option<Rc<Ours>>,
+    /// Whether there is room for more.
+    pub room: Room,
 }
 
 /// One pass of a run; what outlasts it is in the [`RunState`].
@@ -343,6 +347,9 @@ pub enum RunError {
     /// A file of the run cannot be written.
     #[error(transparent)]
     Journal(#[from] JournalError),
+    /// The database is nearly full.
+    #[error(transparent)]
+    NoRoom(#[from] NoRoom),
     /// etcd.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -1,6 +1,6 @@
 //! `rewrap run`.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use kms_proto::inventory::{Inventory, RewrapReport};
 use tokio::signal::unix::{SignalKind, signal};
@@ -16,7 +16,7 @@ use crate::{
     journal::Journal,
     pace::{Pace, Stop},
     report,
-    rewrap::{Options, PassEnd, RunState, Trail, UndoHeader},
+    rewrap::{Options, PassEnd, Room, RunState, Trail, UndoHeader},
     scope::Scope,
     session::Session,
     stopped::Silence,
@@ -38,7 +38,7 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, CommandError> {
     let apiservers = apiservers(&args.proof)?;
     let mut session = Session::open(&args.connection).await?;
     status::warn_of_silent_plugins(&session);
-    let mut options = options(&args);
+    let mut options = options(&args, &session);
     let state = RunState::new(args.proof.assume_converged);
     let inventory = survey(&mut session, &options.scope, Depth::Opened).await?;
     state.first_look(&inventory);
@@ -124,7 +124,12 @@ fn forced(args: &RunArgs, inventory: &Inventory) -> u64 {
     forced
 }
 
-fn options(args: &RunArgs) -> Options {
+fn options(args: &RunArgs, session: &Session) -> Options {
+    let stores = session.stores.iter().map(|named| named.store.clone());
+    let patience = match args.apiservers_stopped {
+        true => Duration::ZERO,
+        false => Duration::from_secs(args.gates.compaction_wait),
+    };
     Options {
         scope: Scope::new(&args.scope),
         from_key: args.from_key.clone(),
@@ -133,6 +138,7 @@ fn options(args: &RunArgs) -> Options {
         trail: Trail::default(),
         limit: args.limit,
         pace: Pace::new(args.limits()),
+        room: Room::new(stores, patience),
         ours: None,
     }
 }

@@ -14,6 +14,11 @@ const PAGE: u64 = 4096;
 /// A page without its header.
 const ROOM: u64 = 4080;
 
+/// What of a quota a run uses: others write too, and etcd counts pages, not bytes.
+pub fn usable(quota: u64) -> u64 {
+    quota / 10 * 8
+}
+
 /// Bytes by which etcd's database grows for one write of a value under a key of these lengths.
 pub fn per_write(key: u64, value: u64) -> u64 {
     let item = key + value + ITEM;

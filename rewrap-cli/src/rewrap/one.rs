@@ -110,12 +110,14 @@ impl Rewrap<'_> {
             if attempt == Attempt::First && busy && self.defer(area, &record.key, begun) {
                 return Ok(Fate::Deferred { conflicts });
             }
+            let lengths = [record.key.len(), record.value.len()];
+            let room = &self.options.room;
+            room.take(area.store, lengths, || self.may_begin()).await?;
             if !begun && !self.begin() {
                 return Ok(Fate::NotBegun);
             }
             begun = true;
-            let size = record.key.len() + record.value.len();
-            let permit = self.options.pace.permit(size).await;
+            let permit = self.options.pace.permit(lengths.iter().sum()).await;
             let dek = self.write_dek(rule).await?;
             let value = match seal(rule, &record.key, &stale, dek.as_deref()) {
                 Ok(value) => value,

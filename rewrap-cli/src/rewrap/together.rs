@@ -58,6 +58,12 @@ impl Rewrap<'_> {
                     continue;
                 }
             };
+            let lengths = [record.key.len(), record.value.len()];
+            let room = &self.options.room;
+            if let Err(full) = room.take(area.store, lengths, || self.may_begin()).await {
+                fates.push(Err(full.into()));
+                return fates;
+            }
             if !self.begin() {
                 fates.push(Ok(Fate::NotBegun));
                 continue;

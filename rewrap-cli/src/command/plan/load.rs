@@ -137,7 +137,7 @@ impl Load {
         let tight = members.filter_map(|member| {
             let size = member.db_size_in_use.unsigned_abs() + self.growth;
             let quota = member.quota.map(i64::unsigned_abs);
-            let limit = quota.unwrap_or(DEFAULT_QUOTA);
+            let usable = growth::usable(quota.unwrap_or(DEFAULT_QUOTA));
             let endpoint = member.endpoint.clone();
             let tight = match quota {
                 Some(quota) => Tight::Known {
@@ -151,7 +151,7 @@ impl Load {
                     version: member.version.clone(),
                 },
             };
-            (size > limit / 10 * 8).then_some((size.saturating_sub(limit / 10 * 8), tight))
+            (size > usable).then(|| (size - usable, tight))
         });
         tight.max_by_key(|(over, _)| *over).map(|(_, tight)| tight)
     }

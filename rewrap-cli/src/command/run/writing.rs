@@ -138,7 +138,10 @@ impl Writing<'_> {
         let areas = self.session.areas().await?;
         let rewrap = Rewrap::new(self.session, &areas, self.options, &self.stop, self.state);
         let progress = Progress::start("rewriting", Some(work));
-        let end = rewrap.pass(&progress).await;
+        let end = tokio::select! {
+            end = rewrap.pass(&progress) => end,
+            never = self.options.room.watch() => match never {},
+        };
         progress.finish();
         end
     }
