@@ -32,7 +32,7 @@ pub enum Command {
     /// Show what `run` would do, and what it would cost.
     Plan(PlanArgs),
     /// Rewrite everything that is not under the current key.
-    Run(RunArgs),
+    Run(Box<RunArgs>),
     /// Restore what a run replaced, where nobody wrote since.
     Undo(UndoArgs),
     /// Prove that nothing is left to rewrite: opens everything at one revision.

@@ -84,7 +84,7 @@ fn dispatch(command: Command) -> Result<Exit, CommandError> {
         Command::Explain(args) => explain::explain(&args),
         Command::Get(args) => block_on(get::get(args)),
         Command::Plan(args) => block_on(plan::plan(args)),
-        Command::Run(args) => block_on(run::run(args)),
+        Command::Run(args) => block_on(run::run(*args)),
         Command::Status(args) => block_on(status::status(args)),
         Command::Undo(args) => block_on(undo::undo(args)),
         Command::Verify(args) => block_on(verify::verify(args)),

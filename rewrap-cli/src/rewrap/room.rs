@@ -234,6 +234,7 @@ mod tests {
                 db_size: file,
                 db_size_in_use: in_use,
                 quota,
+                leader: false,
                 learner: false,
                 committed: 1,
                 applied: 1,
