@@ -2,7 +2,7 @@
 
 use std::{
     fs::{File, OpenOptions},
-    io::{self, Write as _},
+    io::{self, Read as _, Seek as _, SeekFrom, Write as _},
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     sync::mpsc,
@@ -42,7 +42,21 @@ impl Journal {
     /// # Errors
     /// It cannot be opened for that.
     pub fn append_to(path: &Path) -> Result<Self, JournalError> {
-        Self::open(path, OpenOptions::new().append(true).create(true))
+        let failed = |source| JournalError {
+            path: path.to_owned(),
+            source,
+        };
+        let mut options = OpenOptions::new();
+        let mut file = options
+            .read(true)
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .open(path)
+            .map_err(failed)?;
+        // Whoever was killed in the middle of a line leaves one without an end.
+        end_line(&mut file).map_err(failed)?;
+        Self::keep(path, file)
     }
 
     /// A file that must not exist yet; only this user may read it.
@@ -50,15 +64,31 @@ impl Journal {
     /// # Errors
     /// It exists, or cannot be created.
     pub fn create(path: &Path) -> Result<Self, JournalError> {
-        Self::open(path, OpenOptions::new().write(true).create_new(true))
-    }
-
-    fn open(path: &Path, options: &mut OpenOptions) -> Result<Self, JournalError> {
         let failed = |source| JournalError {
             path: path.to_owned(),
             source,
         };
-        let file = options.mode(0o600).open(path).map_err(failed)?;
+        let mut options = OpenOptions::new();
+        let file = options
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(path)
+            .map_err(failed)?;
+        // A file outlasts a crash only with its name.
+        let folder = path
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty());
+        let folder = File::open(folder.unwrap_or_else(|| Path::new("."))).map_err(failed)?;
+        folder.sync_all().map_err(failed)?;
+        Self::keep(path, file)
+    }
+
+    fn keep(path: &Path, file: File) -> Result<Self, JournalError> {
+        let failed = |source| JournalError {
+            path: path.to_owned(),
+            source,
+        };
         let (entries, waiting) = mpsc::channel();
         thread::Builder::new()
             .name("journal".to_owned())
@@ -73,7 +103,7 @@ impl Journal {
     /// Appends an entry and waits until it is on the disk.
     ///
     /// # Errors
-    /// It is not.
+    /// It is not, and nothing will be any more: behind half a line there is no other.
     pub async fn append(&self, entry: &impl Serialize) -> Result<(), JournalError> {
         let failed = |source| JournalError {
             path: self.path.clone(),
@@ -90,8 +120,23 @@ impl Journal {
     }
 }
 
+fn end_line(file: &mut File) -> io::Result<()> {
+    if !file.metadata()?.is_file() || file.seek(SeekFrom::End(0))? == 0 {
+        return Ok(());
+    }
+    file.seek(SeekFrom::End(-1))?;
+    let mut last = [0];
+    file.read_exact(&mut last)?;
+    if last == *b"\n" {
+        Ok(())
+    } else {
+        file.write_all(b"\n")
+    }
+}
+
 /// Writes what waits, as long as anybody may come.
 fn keep(mut file: File, waiting: &mpsc::Receiver<Entry>) {
+    let mut outcome = Ok(());
     while let Ok(first) = waiting.recv() {
         let mut lines = first.line;
         let mut answers = vec![first.written];
@@ -101,7 +146,9 @@ fn keep(mut file: File, waiting: &mpsc::Receiver<Entry>) {
             lines.extend(line);
             answers.push(written);
         }
-        let outcome = file.write_all(&lines).and_then(|()| file.sync_data());
+        if outcome.is_ok() {
+            outcome = file.write_all(&lines).and_then(|()| file.sync_data());
+        }
         for answer in answers {
             let again = |error: &io::Error| io::Error::new(error.kind(), error.to_string());
             // Who asked may have gone.

@@ -49,6 +49,15 @@ impl Scene {
             .collect()
     }
 
+    /// What the audit log says was begun, and done.
+    fn told(&self) -> [Vec<Value>; 2] {
+        ["begun", "rewritten"].map(|result| {
+            let mut lines = self.lines("audit-log");
+            lines.retain(|line| line["result"] == result);
+            lines
+        })
+    }
+
     fn values(&self) -> BTreeMap<String, (Vec<u8>, i64)> {
         let of = |stored: Stored| (stored.key, (stored.value, stored.lease));
         self.store.etcd.list(SECRETS).into_iter().map(of).collect()
@@ -76,8 +85,8 @@ fn every_rewrite_is_in_the_audit_log_and_no_value() {
         .rewrap("run", &[&RUN[..], &[&log]].concat())
         .expect(0);
 
-    let lines = scene.lines("audit-log");
-    assert_eq!(lines.len(), OBJECTS);
+    let [begun, lines] = scene.told();
+    assert_eq!((begun.len(), lines.len()), (OBJECTS, OBJECTS));
     let stored = scene.store.etcd.list(SECRETS).into_iter();
     let revisions: BTreeMap<_, _> = stored.map(|stored| (stored.key, stored.revision)).collect();
     for line in &lines {
@@ -110,26 +119,64 @@ fn every_rewrite_is_in_the_audit_log_and_no_value() {
 }
 
 #[test]
-fn a_run_whose_log_cannot_be_written_stops() {
+fn nothing_is_written_that_cannot_be_told_or_undone() {
     let scene = Scene::new();
-    let full = ["--audit-log=/dev/full", "--concurrency=1"];
-    let stopped = scene
+    for flag in ["--audit-log=/dev/full", "--undo-file=/dev/full"] {
+        let stopped = scene.store.rewrap("run", &[&RUN[..], &[flag]].concat());
+        let stopped = stopped.expect(2);
+        assert!(stopped.stderr.contains("/dev/full"), "{stopped}");
+        let (plaintexts, names) = scene.store.opened();
+        assert!(plaintexts == scene.plaintexts);
+        assert_eq!(names.get("new"), None, "{flag}");
+    }
+}
+
+#[test]
+fn half_a_line_of_a_run_that_was_killed_spoils_no_other() {
+    let scene = Scene::new();
+    fs::write(scene.path("audit-log"), r#"{"time":"2026-"#).unwrap();
+    let log = scene.flag("audit-log");
+    scene
         .store
-        .rewrap("run", &[&RUN[..], &full].concat())
-        .expect(2);
-    assert!(
-        stopped.stderr.contains("cannot write /dev/full"),
-        "{stopped}"
-    );
-    let (plaintexts, names) = scene.store.opened();
-    assert!(plaintexts == scene.plaintexts);
-    assert_eq!(names["new"], 1, "the one that could not be logged");
-    // Nothing is written at all that could not be undone.
-    let stopped = scene
-        .store
-        .rewrap("run", &[&RUN[..], &["--undo-file=/dev/full"]].concat());
-    assert!(stopped.expect(2).stderr.contains("/dev/full"));
-    assert_eq!(scene.store.opened().1["new"], 1);
+        .rewrap("run", &[&RUN[..], &[&log]].concat())
+        .expect(0);
+    let text = fs::read_to_string(scene.path("audit-log")).unwrap();
+    let (torn, rest) = text.split_once('\n').unwrap();
+    assert_eq!(torn, r#"{"time":"2026-"#);
+    let whole = |line: &str| serde_json::from_str::<Value>(line).is_ok();
+    assert!(rest.lines().all(whole));
+    assert_eq!(rest.lines().count(), 2 * OBJECTS);
+}
+
+#[test]
+fn what_was_rewritten_twice_goes_back_twice() {
+    let scene = Scene::new();
+    let before = scene.values();
+    let mut file = String::new();
+    for (turn, target) in [AesGcm("new"), AesGcm("newer")].into_iter().enumerate() {
+        scene
+            .store
+            .configure(&[target, AesGcm("newer"), AesGcm("new"), AesCbc("old")]);
+        let part = scene.path(&turn.to_string());
+        let flag = format!("--undo-file={part}");
+        scene
+            .store
+            .rewrap("run", &[&RUN[..], &[&flag]].concat())
+            .expect(0);
+        // As of one run that went on under a key that was rotated to.
+        let text = fs::read_to_string(part).unwrap();
+        let from = if turn == 0 {
+            0
+        } else {
+            text.find('\n').unwrap() + 1
+        };
+        file.push_str(&text[from..]);
+    }
+    fs::write(scene.path("undo-file"), file).unwrap();
+    let report = scene.undo(&[], 0).json();
+    let counts = (&report["restored"], &report["leftAlone"]);
+    assert_eq!(counts, (&(2 * OBJECTS).into(), &0.into()), "{report:#}");
+    assert!(scene.values() == before);
 }
 
 #[test]
@@ -253,8 +300,7 @@ fn many_in_one_transaction_leave_as_much_behind() {
     ];
     let run = [&run[..], &flags.each_ref().map(String::as_str)].concat();
     scene.store.rewrap("run", &run).expect(0);
-    let lines = scene.lines("audit-log");
-    assert_eq!(lines.len(), OBJECTS);
+    assert_eq!(scene.told().map(|lines| lines.len()), [OBJECTS; 2]);
     let report = scene.undo(&[], 0).json();
     assert_eq!(report["restored"], OBJECTS, "{report:#}");
     assert!(scene.values() == before);

@@ -121,6 +121,12 @@ pub enum CommandError {
         /// The uid here.
         here: String,
     },
+    /// Nothing tells which cluster this is.
+    #[error(
+        "the uid of the namespace kube-system, by which an undo file knows its cluster, cannot be \
+         read; `rewrap get namespaces kube-system` says why"
+    )]
+    NoUid,
     /// The session did not begin.
     #[error(transparent)]
     Session(#[from] SessionError),
@@ -143,7 +149,7 @@ impl CommandError {
             | Self::Gates(_)
             | Self::NoProof(_)
             | Self::NotAsked(_) => Exit::Gate,
-            Self::Io(_) | Self::Journal(_) | Self::NotFound(_) => Exit::Runtime,
+            Self::Io(_) | Self::Journal(_) | Self::NotFound(_) | Self::NoUid => Exit::Runtime,
             Self::Session(error) => of_session(error),
             Self::Stopped(StoppedError::Store(error)) => of_store(error),
             Self::Stopped(_) => Exit::Gate,

@@ -100,7 +100,7 @@ async fn trail(
         undo: undo.transpose()?,
     };
     if let Some(undo) = &trail.undo {
-        let uid = session.cluster_uid().await?.unwrap_or_default();
+        let uid = session.cluster_uid().await?.ok_or(CommandError::NoUid)?;
         undo.append(&UndoHeader::new(&uid)).await?;
         let plain: u64 = inventory.resources.iter().map(|row| row.plaintext).sum();
         if plain > 0 {

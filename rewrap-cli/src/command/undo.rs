@@ -61,7 +61,7 @@ pub(super) async fn undo(args: UndoArgs) -> Result<Exit, CommandError> {
     status::warn_of_silent_plugins(&session);
     let mut lines = Lines::open(&args.file)?;
     let header: UndoHeader = lines.next()?.ok_or_else(|| lines.damaged())?;
-    let here = session.cluster_uid().await?.unwrap_or_default();
+    let here = session.cluster_uid().await?.ok_or(CommandError::NoUid)?;
     if header != UndoHeader::new(&here) {
         let file = header.cluster_uid;
         return Err(CommandError::OtherCluster { file, here });
@@ -84,7 +84,7 @@ pub(super) async fn undo(args: UndoArgs) -> Result<Exit, CommandError> {
     } else {
         Some(take_lock(&session).await?)
     };
-    let report = undo.all(lines).await;
+    let report = undo.all(&args.file).await;
     if let Some(lock) = lock
         && let Err(error) = lock.release().await
     {
@@ -106,7 +106,24 @@ struct Undo<'a> {
 }
 
 impl Undo<'_> {
-    async fn all(&self, lines: Lines<'_>) -> Result<UndoReport, CommandError> {
+    /// Goes through the file until nothing is left to restore: an object that was rewritten twice goes
+    /// back in two steps.
+    async fn all(&self, file: &Path) -> Result<UndoReport, CommandError> {
+        let mut restored = 0;
+        loop {
+            let mut report = self.once(Lines::open(file)?).await?;
+            restored += report.restored;
+            if report.restored == 0 {
+                report.restored = restored;
+                // What went back before is not what the run wrote any more.
+                report.left_alone = report.left_alone.saturating_sub(restored);
+                return Ok(report);
+            }
+        }
+    }
+
+    async fn once(&self, mut lines: Lines<'_>) -> Result<UndoReport, CommandError> {
+        let _header: Option<UndoHeader> = lines.next()?;
         let entries = stream::try_unfold(lines, async |mut lines| {
             let entry: Option<UndoEntry> = lines.next()?;
             Ok(entry.map(|entry| (entry, lines)))
@@ -161,10 +178,11 @@ impl Undo<'_> {
         if old.plaintext.expose() != new.plaintext.expose() {
             return failed("the value before opens to another object".to_owned());
         }
+        let keys = [&new.written_with, &old.written_with];
+        self.trail.before(&record, keys, &value).await?;
         let put = store.compare_and_put(&record.key, record.mod_revision, value, record.lease);
         match put.await? {
             Put::Done { revision } => {
-                let keys = [&new.written_with, &old.written_with];
                 self.trail
                     .after(&record, keys, revision, "restored")
                     .await?;

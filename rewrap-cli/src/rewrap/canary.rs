@@ -123,13 +123,13 @@ impl Rewrap<'_> {
         };
         let store = &self.session.stores[area.store].store;
         let trail = &self.options.trail;
-        trail.before(record, &stale.written_with, &value).await?;
+        let keys = [&stale.written_with, &rule.target(dek.as_deref())];
+        trail.before(record, keys, &value).await?;
         let put = store
             .compare_and_put(&record.key, record.mod_revision, value.into(), record.lease)
             .await;
         match put {
             Ok(Put::Done { revision }) => {
-                let keys = [&stale.written_with, &rule.target(dek.as_deref())];
                 trail.after(record, keys, revision, "rewritten").await?;
                 Ok(Some(revision))
             }

@@ -129,7 +129,8 @@ impl Rewrap<'_> {
                 }
             };
             let trail = &self.options.trail;
-            trail.before(&record, &stale.written_with, &value).await?;
+            let keys = [&stale.written_with, &rule.target(dek.as_deref())];
+            trail.before(&record, keys, &value).await?;
             let value = Bytes::from(value);
             if let Some(ours) = &self.options.ours {
                 ours.expect(&record.key, &value);
@@ -142,9 +143,14 @@ impl Rewrap<'_> {
             let lost = match put {
                 Ok(Put::Done { revision }) => {
                     self.state.mark(area.store, revision);
-                    let keys = [&stale.written_with, &rule.target(dek.as_deref())];
-                    trail.after(&record, keys, revision, "rewritten").await?;
-                    return Ok(Fate::Rewrapped { conflicts });
+                    let fate = Fate::Rewrapped { conflicts };
+                    return match trail.after(&record, keys, revision, "rewritten").await {
+                        Ok(()) => Ok(fate),
+                        Err(error) => {
+                            self.state.add(fate);
+                            Err(error.into())
+                        }
+                    };
                 }
                 Ok(Put::Lost(lost)) => lost,
                 // The lease ended between reading and writing, and the object with it.

@@ -104,7 +104,8 @@ impl Rewrap<'_> {
         }
         let trail = &self.options.trail;
         let kept = replaced.iter().zip(&swaps);
-        let kept = kept.map(|((record, [from, _]), swap)| trail.before(record, from, &swap.value));
+        let kept =
+            kept.map(|((record, [from, to]), swap)| trail.before(record, [from, to], &swap.value));
         if let Err(error) = try_join_all(kept).await {
             fates.push(Err(error.into()));
             return fates;

@@ -51,7 +51,8 @@ pub struct UndoEntry {
     pub replaced_by: String,
 }
 
-/// A line of an audit log.
+/// A line of an audit log: one before a write and one after it, so that a write is in it whatever ends
+/// the run.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Rewritten<'a> {
@@ -60,7 +61,8 @@ struct Rewritten<'a> {
     from: Written,
     to: Written,
     revision_before: i64,
-    revision: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revision: Option<i64>,
     result: &'static str,
 }
 
@@ -86,14 +88,18 @@ impl UndoHeader {
 }
 
 impl Trail {
-    /// Keeps a value that is about to be replaced. Plain text is not kept: the file would hold
-    /// secrets.
-    pub(super) async fn before(
+    /// Tells that a value under the first key is about to be replaced by this one under the second,
+    /// and keeps it. Plain text is not kept: the file would hold secrets.
+    ///
+    /// # Errors
+    /// It is not on the disk.
+    pub async fn before(
         &self,
         record: &Record,
-        from: &WrittenWith,
+        [from, to]: [&WrittenWith; 2],
         value: &[u8],
     ) -> Result<(), JournalError> {
+        self.tell(record, [from, to], None, "begun").await?;
         match (&self.undo, from) {
             (None, _) | (_, WrittenWith::Nothing) => Ok(()),
             (Some(journal), _) => {
@@ -115,8 +121,18 @@ impl Trail {
     pub async fn after(
         &self,
         record: &Record,
-        [from, to]: [&WrittenWith; 2],
+        keys: [&WrittenWith; 2],
         revision: i64,
+        result: &'static str,
+    ) -> Result<(), JournalError> {
+        self.tell(record, keys, Some(revision), result).await
+    }
+
+    async fn tell(
+        &self,
+        record: &Record,
+        [from, to]: [&WrittenWith; 2],
+        revision: Option<i64>,
         result: &'static str,
     ) -> Result<(), JournalError> {
         let Some(journal) = &self.audit else {
