@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
-    pace::{Bandwidth, Limits},
+    pace::{Bandwidth, CALM_FOR_CLIENTS, CALM_FOR_ETCD, Limits},
     stored::EtcdPrefix,
 };
 
@@ -246,6 +246,11 @@ impl PaceArgs {
             concurrency: self.concurrency.unwrap_or(if unbounded { 64 } else { 16 }),
             rate: (!unbounded).then_some(self.rate),
             bandwidth: (!unbounded).then_some(self.bandwidth),
+            calm: if unbounded {
+                CALM_FOR_ETCD
+            } else {
+                CALM_FOR_CLIENTS
+            },
         }
     }
 }
@@ -349,6 +354,7 @@ impl RunArgs {
                 concurrency: self.pace.concurrency.unwrap_or(4),
                 rate: None,
                 bandwidth: None,
+                calm: CALM_FOR_ETCD,
             };
         }
         self.pace.limits()

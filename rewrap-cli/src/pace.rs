@@ -3,6 +3,7 @@
 use std::{
     cell::{Cell, RefCell},
     sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
 };
 
 use tokio::{
@@ -29,7 +30,17 @@ pub struct Limits {
     pub rate: Option<u32>,
     /// Bytes of values per second; none likewise.
     pub bandwidth: Option<Bandwidth>,
+    /// Answers within that are never too slow.
+    pub calm: Duration,
 }
+
+/// What the clients of a live cluster do not mind: etcd's own advice is a disk that commits within
+/// that at the 99th percentile (its FAQ on `backend_commit_duration_seconds`).
+pub const CALM_FOR_CLIENTS: Duration = Duration::from_millis(25);
+
+/// What etcd itself does not mind: it warns of requests that take longer
+/// (`--warning-apply-duration`).
+pub const CALM_FOR_ETCD: Duration = Duration::from_millis(100);
 
 impl Limits {
     /// How long so many objects of so many bytes together take at least; nothing without a rate.
@@ -37,6 +48,10 @@ impl Limits {
         let by_rate = self.rate.map(|rate| objects.div_ceil(rate.max(1).into()));
         let by_bandwidth = self.bandwidth.map(|rate| bytes.div_ceil(rate.bytes()));
         by_rate.max(by_bandwidth)
+    }
+
+    fn window(&self) -> Window {
+        Window::new(self.concurrency.into(), self.calm)
     }
 }
 
@@ -68,7 +83,7 @@ impl Pace {
             limits,
             objects: Turns::new(limits.rate.map(u64::from)),
             bytes: Turns::new(limits.bandwidth.map(Bandwidth::bytes)),
-            window: RefCell::new(Window::new(limits.concurrency.into())),
+            window: RefCell::new(limits.window()),
             in_flight: Cell::new(0),
             room: Notify::new(),
             store: Cell::new((0, None)),
@@ -91,8 +106,7 @@ impl Pace {
     pub fn turn_to(&self, store: usize) {
         if self.store.get().0 != store {
             self.backed_off.set(self.backed_off());
-            self.window
-                .replace(Window::new(self.limits.concurrency.into()));
+            self.window.replace(self.limits.window());
             self.store.set((store, None));
         }
     }
@@ -182,8 +196,6 @@ impl Stop {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use futures_util::{StreamExt as _, stream};
 
     use super::*;
@@ -193,6 +205,7 @@ mod tests {
             concurrency,
             rate: None,
             bandwidth: None,
+            calm: CALM_FOR_CLIENTS,
         })
     }
 

@@ -17,10 +17,6 @@ const ROUND_LIFE: Duration = Duration::from_secs(1);
 /// How far the 99th percentile may rise above its baseline.
 const SLOWER: f64 = 3.0;
 
-/// What nobody minds. etcd's own advice is a disk that commits within 25 ms at the 99th percentile
-/// (its FAQ on `backend_commit_duration_seconds`): an answer within that is never held against it.
-const CALM: Duration = Duration::from_millis(25);
-
 /// How many are in flight before anything is known of the store.
 const START: u32 = 4;
 
@@ -37,6 +33,8 @@ pub(super) enum Sign {
 #[derive(Debug)]
 pub(super) struct Window {
     max: u32,
+    /// An answer within that is never held against the store.
+    calm: Duration,
     limit: u32,
     /// Nothing has spoken against more yet, so it doubles.
     doubling: bool,
@@ -51,11 +49,12 @@ pub(super) struct Window {
 }
 
 impl Window {
-    /// Between 1 and `max` in flight.
-    pub(super) fn new(max: u32) -> Self {
+    /// Between 1 and `max` in flight, for answers that nobody minds within `calm`.
+    pub(super) fn new(max: u32, calm: Duration) -> Self {
         let max = max.max(1);
         Self {
             max,
+            calm,
             limit: START.min(max),
             doubling: true,
             began: None,
@@ -108,7 +107,7 @@ impl Window {
         let expected = self.baseline.expected(self.peak);
         let slow = expected.is_some_and(|expected| p99.as_secs_f64() > SLOWER * expected);
         self.baseline.learn(p99, self.peak, elapsed);
-        if slow && p99 > CALM {
+        if slow && p99 > self.calm {
             self.back_off();
         } else if self.peak >= self.limit {
             // What was not used proves nothing, and is not raised.

@@ -3,6 +3,7 @@ use proptest::prelude::*;
 use super::*;
 
 const MS: Duration = Duration::from_millis(1);
+const CALM: Duration = Duration::from_millis(25);
 
 /// A store of which every answer takes as long as `latency` says for what is in flight.
 struct Played {
@@ -13,7 +14,7 @@ struct Played {
 impl Played {
     fn new(max: u32) -> Self {
         Self {
-            window: Window::new(max),
+            window: Window::new(max, CALM),
             now: Instant::now(),
         }
     }
@@ -120,7 +121,7 @@ fn one_sign_of_strain_halves_once_however_many_were_in_flight() {
 
 #[test]
 fn what_is_not_used_does_not_grow() {
-    let mut window = Window::new(16);
+    let mut window = Window::new(16, CALM);
     let mut now = Instant::now();
     for _ in 0..10_000 {
         window.sent(1, now);
@@ -136,7 +137,7 @@ proptest! {
         max in 1..300u32,
         answers in prop::collection::vec((0..3000u64, 0..400u32, any::<bool>()), 1..600),
     ) {
-        let mut window = Window::new(max);
+        let mut window = Window::new(max, CALM);
         let mut now = Instant::now();
         for (late, in_flight, strained) in answers {
             window.sent(in_flight, now);
