@@ -227,8 +227,27 @@ pub struct RewrapReport {
     pub backed_off: u64,
     /// Whether somebody vouched for the apiservers instead of a canary.
     pub assumed_converged: bool,
+    /// The copies of etcd that were made before the first write.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub snapshots: Vec<SnapshotFile>,
     /// The objects behind `failed`, and why.
     pub failures: Vec<Unreadable>,
+}
+
+/// A copy of etcd in a file that `etcdutl snapshot restore` takes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SnapshotFile {
+    /// The name of the store.
+    pub store: String,
+    /// The file.
+    pub path: String,
+    /// Every write up to this revision is in it; younger ones may be.
+    pub revision: i64,
+    /// Its length.
+    pub bytes: u64,
+    /// The SHA-256 of the database in it, in hex, which its last 32 bytes are.
+    pub sha256: String,
 }
 
 /// What `rewrap run` would do: `kind: RewrapPlan`.

@@ -300,6 +300,15 @@ pub struct RunArgs {
     /// What is looked at before the first write.
     #[command(flatten)]
     pub gates: GateArgs,
+    /// Copy etcd to this new file before the first write, for `etcdutl snapshot restore`; the copy is
+    /// checked, and belongs in the safe: it may hold what is in plain text now. Every etcd of
+    /// --etcd-servers-overrides goes to a file of its own: FILE.1 and so on.
+    #[arg(
+        long,
+        value_name = "FILE",
+        help_heading = "Gates before the first write"
+    )]
+    pub snapshot_before: Option<PathBuf>,
     /// Do not ask.
     #[arg(long, short)]
     pub yes: bool,

@@ -346,6 +346,17 @@ mod on {
             assert!(warnings.contains(words), "{warnings}");
         }
 
+        let file = cluster.folder.path().join("before.db");
+        let before = format!("--snapshot-before={}", file.display());
+        let refused = cluster
+            .rewrap("run", &[&RUN[..2], &[&*before]].concat())
+            .expect(5);
+        assert!(
+            refused.stderr.contains("kine gives no snapshot"),
+            "{refused}"
+        );
+        assert!(!file.exists());
+
         let run = cluster.rewrap("run", &RUN[..2]).expect(0);
         assert!(run.stderr.contains("--also-current"), "{run}");
         let verified = cluster.rewrap("verify", &[]).expect(0);

@@ -17,6 +17,7 @@ mod pace;
 mod plugins;
 mod refusals;
 mod safety;
+mod snapshot;
 mod stopped;
 mod store;
 mod trail;

@@ -4,7 +4,10 @@ use std::path::PathBuf;
 
 use kms_proto::KeyId;
 
-use super::{Exit, run::Refusals};
+use super::{
+    Exit,
+    run::{Refusals, SnapshotError},
+};
 use crate::{
     apiserver::ApiserverError,
     area::AreaError,
@@ -38,6 +41,9 @@ pub enum CommandError {
     /// Something that would make writing unsafe or vain.
     #[error(transparent)]
     Gates(#[from] Refusals),
+    /// The snapshot before the first write was not had.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
     /// A terminal file or stream.
     #[error("cannot read or write")]
     Io(#[source] std::io::Error),
@@ -151,6 +157,7 @@ impl CommandError {
             | Self::NotAsked(_) => Exit::Gate,
             Self::Io(_) | Self::Journal(_) | Self::NotFound(_) | Self::NoUid => Exit::Runtime,
             Self::Session(error) => of_session(error),
+            Self::Snapshot(error) => of_snapshot(error),
             Self::Stopped(StoppedError::Store(error)) => of_store(error),
             Self::Stopped(_) => Exit::Gate,
             Self::Survey(error) => of_survey(error),
@@ -191,6 +198,14 @@ fn of_session(error: &SessionError) -> Exit {
             Exit::Refused
         }
         _ => Exit::Usage,
+    }
+}
+
+fn of_snapshot(error: &SnapshotError) -> Exit {
+    match error {
+        SnapshotError::Exists(_) | SnapshotError::Kine => Exit::Gate,
+        SnapshotError::Damaged { .. } | SnapshotError::File { .. } => Exit::Runtime,
+        SnapshotError::Store(error) => of_store(error),
     }
 }
 

@@ -24,12 +24,14 @@ use crate::{
 };
 
 mod gates;
+mod snapshot;
 mod stopped;
 mod writing;
 
 pub(super) use gates::confirm;
 pub use gates::{Refusal, Refusals};
 use gates::{preflight, refuse_unknown_key, refuse_unusable_targets};
+pub use snapshot::SnapshotError;
 use writing::Writing;
 pub(super) use writing::take_lock;
 
@@ -49,10 +51,17 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, CommandError> {
         if apiservers.is_empty() && !args.proof.assume_converged {
             return Err(CommandError::NoProof(work));
         }
+        if let Some(path) = &args.snapshot_before {
+            snapshot::refuse(&session, path)?;
+        }
         preflight(&args, &session, &inventory).await?;
         confirm(args.yes, &format!("rewrite {work} objects"))?;
     }
     let mut silence = stopped::prove(&args, &session, work).await?;
+    let snapshots = match &args.snapshot_before {
+        Some(path) if work > 0 => snapshot::take(&session, path).await?,
+        _ => Vec::new(),
+    };
     if work > 0 {
         options.trail = trail(&args, &session, &inventory).await?;
     }
@@ -78,6 +87,7 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, CommandError> {
     // Also after a failure: what was written until then stays written.
     let mut report = state.report();
     report.backed_off = options.pace.backed_off();
+    report.snapshots = snapshots;
     report::print(args.output, &report, report::report_text).map_err(CommandError::Io)?;
     let end = ended?;
     if args.output == Output::Table {

@@ -55,6 +55,7 @@ impl RunState {
             left: 0,
             backed_off: 0,
             assumed_converged,
+            snapshots: Vec::new(),
             failures: Vec::new(),
         };
         Self {

@@ -257,6 +257,8 @@ pub enum Ask {
     Maintain,
     /// To say what a user may do.
     Rights,
+    /// To copy its database.
+    Snapshot,
     /// To give out a token.
     Login,
 }
@@ -272,6 +274,7 @@ impl fmt::Display for Ask {
             Self::Status => f.write_str("to tell its status"),
             Self::Maintain => f.write_str("to compact or to defragment"),
             Self::Rights => f.write_str("to tell the rights of a user"),
+            Self::Snapshot => f.write_str("to copy its database"),
             Self::Login => f.write_str("to authenticate a user"),
         }
     }
