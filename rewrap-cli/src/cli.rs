@@ -128,6 +128,9 @@ pub struct Connection {
     /// What kind of DEK source kube-apiserver writes under KMS v2.
     #[arg(long, value_enum, default_value_t)]
     pub dek_type: DekType,
+    /// etcd's own flag, for etcd before 3.6, which does not tell its quota [default: 2 GiB, as etcd's].
+    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(i64).range(1..))]
+    pub quota_backend_bytes: Option<i64>,
     /// Seconds to wait for one answer of etcd.
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     pub request_timeout: u64,

@@ -261,6 +261,7 @@ async fn connect(
                 password: trim_newline(password),
             }),
         request_timeout: Duration::from_secs(connection.request_timeout),
+        quota: connection.quota_backend_bytes,
         ..StoreConfig::new(endpoints.to_vec())
     };
     let mut stores = vec![NamedStore {

@@ -84,6 +84,7 @@ impl Store {
             members,
             auth,
             request_timeout: config.request_timeout,
+            quota: config.quota,
             max_reply: config.max_reply,
             preferred: 0.into(),
             setbacks: 0.into(),

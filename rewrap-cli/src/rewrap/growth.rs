@@ -14,6 +14,9 @@ const PAGE: u64 = 4096;
 /// A page without its header.
 const ROOM: u64 = 4080;
 
+/// etcd's quota where nobody set one (`--quota-backend-bytes`).
+pub const DEFAULT_QUOTA: u64 = 2 << 30;
+
 /// What of a quota a run uses: others write too, and etcd counts pages, not bytes.
 pub fn usable(quota: u64) -> u64 {
     quota / 10 * 8

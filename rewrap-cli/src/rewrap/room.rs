@@ -18,7 +18,7 @@ use tokio::{
 use super::growth;
 use crate::{
     report::bytes,
-    store::{EndpointStatus, Store},
+    store::{EndpointStatus, Kind, Store},
 };
 
 /// How often the members are asked for the size of their databases.
@@ -58,7 +58,8 @@ struct StoreRoom {
 #[error(
     "the database of {endpoint} has {} in use of a quota of {}, and {}; stopped before etcd is full, \
      what is written is safe; see that the apiservers compact (--etcd-compaction-interval), or \
-     compact and defragment, then the same command again goes on",
+     compact and defragment, then the same command again goes on; etcd before 3.6 does not tell a quota \
+     above 2 GiB, --quota-backend-bytes does",
     bytes(*in_use),
     bytes(*quota),
     if patience.is_zero() {
@@ -150,7 +151,11 @@ impl StoreRoom {
         let members = self.store.status().await;
         let mut fullest: Option<(u64, &EndpointStatus)> = None;
         for member in members.iter().flatten() {
-            let left = left(member);
+            // An SQL database has no quota.
+            let left = match self.store.kind() {
+                Kind::Etcd => left(member),
+                Kind::Kine => u64::MAX,
+            };
             if fullest.is_none_or(|(least, _)| left < least) {
                 fullest = Some((left, member));
             }
@@ -173,7 +178,7 @@ impl StoreRoom {
         if unseen > 0 {
             return None;
         }
-        let (in_use, quota) = (in_use(member), quota(member).unwrap_or_default());
+        let (in_use, quota) = (in_use(member), quota(member));
         let since = self.starving.get().unwrap_or_else(|| {
             if !patience.is_zero() {
                 eprintln!(
@@ -199,11 +204,9 @@ impl StoreRoom {
 
 /// The bytes that may be written to a member: until its data come to what [`growth::usable`] leaves of
 /// the quota, and where the file itself is nearly as large, no more than half of what is free in it,
-/// since a large value needs free pages side by side. Without a limit where the quota is not known.
+/// since a large value needs free pages side by side.
 fn left(member: &EndpointStatus) -> u64 {
-    let Some(quota) = quota(member) else {
-        return u64::MAX;
-    };
+    let quota = quota(member);
     let file = member.db_size.unsigned_abs();
     let free = file.saturating_sub(in_use(member));
     let below = growth::usable(quota).saturating_sub(in_use(member));
@@ -215,8 +218,9 @@ fn in_use(member: &EndpointStatus) -> u64 {
     member.db_size_in_use.unsigned_abs()
 }
 
-fn quota(member: &EndpointStatus) -> Option<u64> {
-    member.quota.map(i64::unsigned_abs)
+fn quota(member: &EndpointStatus) -> u64 {
+    let quota = member.quota.map(i64::unsigned_abs);
+    quota.unwrap_or(growth::DEFAULT_QUOTA)
 }
 
 #[cfg(test)]
@@ -241,7 +245,7 @@ mod tests {
                 problems: Vec::new(),
             })
         };
-        assert_eq!(left_of(100, 100, None), u64::MAX);
+        assert_eq!(left_of(100, 100, None), growth::usable(2 << 30) - 100);
         assert_eq!(left_of(100, 100, Some(1000)), 700);
         assert_eq!(left_of(900, 900, Some(1000)), 0);
         // Free pages are used before the file grows; of a file at its quota, half of them.

@@ -27,6 +27,7 @@ pub(super) struct Caller {
     pub(super) members: Vec<Member>,
     pub(super) auth: Option<Auth>,
     pub(super) request_timeout: Duration,
+    pub(super) quota: Option<i64>,
     pub(super) max_reply: usize,
     pub(super) preferred: AtomicUsize,
     /// Writes that had to be asked again, or read back.

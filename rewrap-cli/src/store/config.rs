@@ -17,6 +17,8 @@ pub struct StoreConfig {
     pub connect_timeout: Duration,
     /// How long one request to one endpoint may take.
     pub request_timeout: Duration,
+    /// etcd's quota in bytes, where a member does not tell it.
+    pub quota: Option<i64>,
     /// The largest answer to be taken, in bytes; a larger one is
     /// [`StoreError::ReplyTooLarge`](super::StoreError::ReplyTooLarge).
     pub max_reply: usize,
@@ -32,6 +34,7 @@ impl StoreConfig {
             login: None,
             connect_timeout: Duration::from_secs(5),
             request_timeout: Duration::from_secs(10),
+            quota: None,
             max_reply: 64 << 20,
         }
     }

@@ -26,7 +26,8 @@ pub struct EndpointStatus {
     pub db_size: i64,
     /// What of the file holds data, in bytes; the rest is free for new data. 0 on kine.
     pub db_size_in_use: i64,
-    /// The quota in bytes, where the server tells (etcd 3.6 and newer).
+    /// The quota in bytes: what the server tells (etcd 3.6 and newer), or else what
+    /// [the configuration](super::StoreConfig::quota) does. kine has none.
     pub quota: Option<i64>,
     /// Whether it leads the cluster.
     pub leader: bool,
@@ -106,7 +107,10 @@ impl Caller {
             revision: header.revision,
             db_size: response.db_size,
             db_size_in_use: response.db_size_in_use,
-            quota: (response.db_size_quota > 0).then_some(response.db_size_quota),
+            quota: match response.db_size_quota {
+                told @ 1.. => Some(told),
+                _ => self.quota.filter(|_| header.cluster_id != 0),
+            },
             leader: response.leader != 0 && response.leader == header.member_id,
             learner: response.is_learner,
             committed: response.raft_index,

@@ -14,9 +14,6 @@ use crate::{
 /// size of objects is known.
 const NAME: u64 = 40;
 
-/// etcd's quota where nobody set one (`--quota-backend-bytes`).
-const DEFAULT_QUOTA: u64 = 2 << 30;
-
 /// What writes do to one store.
 pub(in crate::command) struct Load {
     kind: Kind,
@@ -48,7 +45,7 @@ pub(in crate::command) enum Tight {
     /// It does not, as before 3.6.
     #[error(
         "the database of {endpoint} would come to {}, and etcd {version} does not tell its quota \
-         (--quota-backend-bytes, 2 GiB by default); compact and defragment first, or rewrite in \
+         (2 GiB by default; tell it with --quota-backend-bytes); compact and defragment first, or rewrite in \
          portions with --resource or --limit",
         bytes(*size)
     )]
@@ -137,7 +134,7 @@ impl Load {
         let tight = members.filter_map(|member| {
             let size = member.db_size_in_use.unsigned_abs() + self.growth;
             let quota = member.quota.map(i64::unsigned_abs);
-            let usable = growth::usable(quota.unwrap_or(DEFAULT_QUOTA));
+            let usable = growth::usable(quota.unwrap_or(growth::DEFAULT_QUOTA));
             let endpoint = member.endpoint.clone();
             let tight = match quota {
                 Some(quota) => Tight::Known {
