@@ -6,7 +6,8 @@
 //! * [`command`], one verb a file: what a person types and what it prints.
 //! * [`session`]: from flags to an open store, the rules and the KMS providers.
 //! * the engine: [`area`] and [`scope`] say what there is and what is meant, [`survey`] counts,
-//!   [`watch`] looks on, [`stopped`] sees that nobody else writes, [`rewrap`] writes, [`keys`] unwraps DEK sources, [`scan`] and [`pace`] say how.
+//!   [`watch`] looks on, [`stopped`] sees that nobody else writes, [`rewrap`] writes, [`keys`]
+//!   unwraps DEK sources, [`scan`] and [`pace`] say how, [`journal`] keeps what was done.
 //! * [`store`], [`kms`] and [`apiserver`]: the only code that talks to anybody.
 //! * [`explain`]: what kube-apiserver's error texts mean.
 //! * [`config`]: the files that kube-apiserver reads, judged as it judges them.
