@@ -33,6 +33,8 @@ pub(crate) struct Etcd {
     program: PathBuf,
     flags: Vec<OsString>,
     dir: TempDir,
+    /// The JSON gateway has answered.
+    gateway: OnceLock<()>,
     /// The header with the token of `root`, once authentication is on.
     authorization: OnceLock<String>,
 }
@@ -135,6 +137,7 @@ impl Etcd {
             program,
             flags,
             dir,
+            gateway: OnceLock::new(),
             authorization: OnceLock::new(),
         }
     }
@@ -144,8 +147,9 @@ impl Etcd {
         let deadline = Instant::now() + Duration::from_secs(60);
         loop {
             let health = http(self.ports.metrics, "GET /health HTTP/1.0\r\n\r\n");
-            // The JSON gateway has a connection of its own into etcd, which may come later; never
-            // where etcd does not believe its own certificate.
+            // The JSON gateway has a connection of its own into etcd, which may come later; with TLS
+            // whoever asks waits for it, since it never comes where etcd does not believe its own
+            // certificate.
             if health.is_ok_and(|answer| answer.contains(r#""health":"true""#))
                 && (self.scheme == "https" || self.gateway_answers())
             {

@@ -209,8 +209,18 @@ impl Etcd {
 
     /// Asks the JSON gateway; an error fails the test.
     fn post(&self, path: &str, body: &Value) -> Value {
-        self.ask(path, body)
-            .unwrap_or_else(|error| panic!("{path}: {error}"))
+        self.gateway.get_or_init(|| {
+            eventually("the JSON gateway answers", || {
+                self.gateway_answers().then_some(())
+            });
+        });
+        // What the gateway could not send may be sent again.
+        let answer = eventually("the JSON gateway is connected", || {
+            let answer = self.ask(path, body);
+            let unsent = |said: &String| said.contains("write tcp") && said.contains("broken pipe");
+            (!answer.as_ref().is_err_and(unsent)).then_some(answer)
+        });
+        answer.unwrap_or_else(|error| panic!("{path}: {error}"))
     }
 
     fn ask(&self, path: &str, body: &Value) -> Result<Value, String> {
