@@ -33,11 +33,12 @@ pub(crate) struct Etcd {
     program: PathBuf,
     flags: Vec<OsString>,
     dir: TempDir,
-    /// The JSON gateway has answered.
-    gateway: OnceLock<()>,
     /// The header with the token of `root`, once authentication is on.
     authorization: OnceLock<String>,
 }
+
+/// How long the JSON gateway may take after etcd is healthy.
+const GATEWAY: Duration = Duration::from_secs(10);
 
 /// Where a member listens.
 #[derive(Clone, Copy)]
@@ -137,23 +138,27 @@ impl Etcd {
             program,
             flags,
             dir,
-            gateway: OnceLock::new(),
             authorization: OnceLock::new(),
         }
     }
 
-    /// Waits until it serves; `false` if it ended instead.
+    /// Waits until it serves; `false` if it ended instead, or has to be started anew.
     fn becomes_ready(&mut self) -> bool {
         let deadline = Instant::now() + Duration::from_secs(60);
+        let mut healthy = None;
         loop {
             let health = http(self.ports.metrics, "GET /health HTTP/1.0\r\n\r\n");
-            // The JSON gateway has a connection of its own into etcd, which may come later; with TLS
-            // whoever asks waits for it, since it never comes where etcd does not believe its own
-            // certificate.
-            if health.is_ok_and(|answer| answer.contains(r#""health":"true""#))
-                && (self.scheme == "https" || self.gateway_answers())
-            {
-                return true;
+            if health.is_ok_and(|answer| answer.contains(r#""health":"true""#)) {
+                if self.gateway_answers() {
+                    return true;
+                }
+                // It has a connection of its own into etcd, which comes later, and beside TLS now and
+                // then never.
+                let since: Instant = *healthy.get_or_insert_with(Instant::now);
+                if since.elapsed() > GATEWAY {
+                    eprintln!("the JSON gateway of etcd does not answer: {}", self.log());
+                    return false;
+                }
             }
             if let Some(status) = self.child.try_wait().unwrap() {
                 eprintln!("etcd ended with {status}: {}", self.log());

@@ -209,11 +209,6 @@ impl Etcd {
 
     /// Asks the JSON gateway; an error fails the test.
     fn post(&self, path: &str, body: &Value) -> Value {
-        self.gateway.get_or_init(|| {
-            eventually("the JSON gateway answers", || {
-                self.gateway_answers().then_some(())
-            });
-        });
         // What the gateway could not send may be sent again.
         let answer = eventually("the JSON gateway is connected", || {
             let answer = self.ask(path, body);
