@@ -7,7 +7,7 @@ use kms_proto::inventory::Unreadable;
 use crate::{
     scan::Scan,
     session::{NamedStore, Session},
-    store::{Kind, RangeOptions, Store, StoreError},
+    store::{Kind, RangeOptions, Store, StoreError, key_after},
     stored::{Crds, EtcdPrefix, GroupResource, Location, ObjectKey, Rule},
 };
 
@@ -325,7 +325,7 @@ fn behind(path: &[u8]) -> Vec<u8> {
     match path {
         // '0' is the byte behind '/'.
         [directory @ .., b'/'] => [directory, b"0"].concat(),
-        key => [key, b"\0"].concat(),
+        key => key_after(key),
     }
 }
 

@@ -76,11 +76,7 @@ impl Journal {
             .open(path)
             .map_err(failed)?;
         // A file outlasts a crash only with its name.
-        let folder = path
-            .parent()
-            .filter(|folder| !folder.as_os_str().is_empty());
-        let folder = File::open(folder.unwrap_or_else(|| Path::new("."))).map_err(failed)?;
-        folder.sync_all().map_err(failed)?;
+        sync_folder(path).map_err(failed)?;
         Self::keep(path, file)
     }
 
@@ -118,6 +114,12 @@ impl Journal {
             .map_err(|_| gone())?;
         answer.await.map_err(|_| gone())?.map_err(failed)
     }
+}
+
+/// Brings the name of a file to the disk.
+pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| *folder != Path::new(""));
+    File::open(folder.unwrap_or_else(|| Path::new(".")))?.sync_all()
 }
 
 fn end_line(file: &mut File) -> io::Result<()> {

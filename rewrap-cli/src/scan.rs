@@ -2,13 +2,13 @@
 
 use tokio::task::JoinSet;
 
-use crate::store::{Kind, Page, RangeOptions, Record, Store, StoreError, prefix_end};
+use crate::store::{Kind, Page, RangeOptions, Record, Store, StoreError, key_after, prefix_end};
 
 mod cuts;
 mod streamed;
 mod stride;
 
-use cuts::{Ask, Cuts, Front, behind};
+use cuts::{Ask, Cuts, Front};
 use streamed::Streamed;
 
 /// The most pages that are read ahead. Each is of about 1 MiB, and of 16 MiB at most unless one
@@ -233,7 +233,7 @@ impl<'a> Scan<'a> {
     fn deliver(&mut self, records: Vec<Record>) -> Vec<Record> {
         self.delivered += i64::try_from(records.len()).unwrap_or(i64::MAX);
         if let Some(last) = records.last() {
-            self.next = behind(&last.key);
+            self.next = key_after(&last.key);
         }
         records
     }

@@ -34,7 +34,7 @@ pub use config::{Login, StoreConfig, TlsFiles};
 pub use error::{Ask, Causes, Key, StoreError};
 pub use lock::Lock;
 pub use put::Put;
-pub use range::{Page, RangeOptions, Record, prefix_end};
+pub use range::{Page, RangeOptions, Record, key_after, prefix_end};
 pub use rights::{Rights, Span};
 pub use snapshot::Snapshot;
 pub use status::{Concern, EndpointStatus, concerns};

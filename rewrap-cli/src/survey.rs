@@ -155,10 +155,7 @@ struct Pin {
 async fn pin(session: &Session) -> Result<Vec<Pin>, SurveyError> {
     let mut pinned = Vec::new();
     for store in &session.stores {
-        let options = RangeOptions {
-            count_only: true,
-            ..RangeOptions::prefix(session.prefix.directory().as_bytes())
-        };
+        let options = RangeOptions::count(session.prefix.directory().as_bytes());
         let now = store.store.range(options).await?;
         pinned.push(Pin {
             revision: now.revision,

@@ -46,10 +46,7 @@ pub async fn writes(
     let mut watches = Vec::new();
     for named in &session.stores {
         let directory = session.prefix.directory();
-        let now = RangeOptions {
-            count_only: true,
-            ..RangeOptions::prefix(directory.as_bytes())
-        };
+        let now = RangeOptions::count(directory.as_bytes());
         let revision = named.store.range(now).await?.revision;
         let watch = named.store.watch(directory.as_bytes(), revision + 1);
         watches.push(Box::pin(stream::unfold(watch, next)));

@@ -33,7 +33,7 @@ pub use gates::{Refusal, Refusals};
 use gates::{preflight, refuse_unknown_key, refuse_unusable_targets};
 pub use snapshot::SnapshotError;
 use writing::Writing;
-pub(super) use writing::take_lock;
+pub(super) use writing::{release, take_lock};
 
 /// Rewrites everything in scope that is not under the current key.
 pub(super) async fn run(args: RunArgs) -> Result<Exit, CommandError> {

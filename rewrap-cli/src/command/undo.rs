@@ -12,7 +12,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     CommandError, Exit,
-    run::{confirm, take_lock},
+    run::{confirm, release, take_lock},
     status,
 };
 use crate::{
@@ -85,10 +85,8 @@ pub(super) async fn undo(args: UndoArgs) -> Result<Exit, CommandError> {
         Some(take_lock(&session).await?)
     };
     let report = undo.all(&args.file).await;
-    if let Some(lock) = lock
-        && let Err(error) = lock.release().await
-    {
-        eprintln!("warning: the lock is left to its lease: {}", Chain(&error));
+    if let Some(lock) = lock {
+        release(lock).await;
     }
     let report = report?;
     report::print(args.output, &report, text).map_err(CommandError::Io)?;

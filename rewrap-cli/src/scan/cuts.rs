@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 
 use super::stride::Stride;
-use crate::store::{Page, Record, StoreError};
+use crate::store::{Page, Record, StoreError, key_after};
 
 /// How many keys the first page asks for; nothing is known of their size yet.
 const FIRST_LIMIT: i64 = 100;
@@ -199,7 +199,7 @@ impl Cuts {
         let read = i64::try_from(page.records.len()).unwrap_or(i64::MAX);
         self.learn(&page, limit, guess);
         let left = page.count.saturating_sub(read);
-        let behind = page.records.last().map(|last| behind(&last.key));
+        let behind = page.records.last().map(|last| key_after(&last.key));
         let cut = &mut self.cuts[at];
         match &mut self.lost {
             Some(lost) if cut.count.is_none() => *lost -= page.count,
@@ -298,11 +298,6 @@ impl Cut {
             limit: self.limit,
         }
     }
-}
-
-/// The first key that can follow a key.
-pub(super) fn behind(key: &[u8]) -> Vec<u8> {
-    [key, b"\0"].concat()
 }
 
 /// As many records as weigh [`PAGE_BYTES`] if they are like the last ones, but at most four times as

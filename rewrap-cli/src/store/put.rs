@@ -149,6 +149,16 @@ pub(super) fn is_at(found: &Option<Record>, mod_revision: i64) -> bool {
     found.as_ref().map_or(0, |record| record.mod_revision) == mod_revision
 }
 
+/// That the key has this revision.
+pub(super) fn has_revision(key: Bytes, mod_revision: i64) -> Compare {
+    Compare {
+        result: CompareResult::Equal.into(),
+        target: CompareTarget::Mod.into(),
+        key,
+        target_union: Some(TargetUnion::ModRevision(mod_revision)),
+    }
+}
+
 /// If the key has this revision then the operation, else its record.
 fn transaction(key: &[u8], mod_revision: i64, operation: Op) -> TxnRequest {
     let key = Bytes::copy_from_slice(key);
@@ -156,12 +166,7 @@ fn transaction(key: &[u8], mod_revision: i64, operation: Op) -> TxnRequest {
         request: Some(request),
     };
     TxnRequest {
-        compare: vec![Compare {
-            result: CompareResult::Equal.into(),
-            target: CompareTarget::Mod.into(),
-            key: key.clone(),
-            target_union: Some(TargetUnion::ModRevision(mod_revision)),
-        }],
+        compare: vec![has_revision(key.clone(), mod_revision)],
         success: vec![op(operation)],
         failure: vec![op(Op::RequestRange(RangeRequest {
             key,

@@ -55,6 +55,14 @@ impl RangeOptions {
         }
     }
 
+    /// How many keys begin with this prefix, newest revision; no records.
+    pub fn count(prefix: &[u8]) -> Self {
+        Self {
+            count_only: true,
+            ..Self::prefix(prefix)
+        }
+    }
+
     pub(super) fn ask(&self) -> Ask {
         Ask::Read {
             key: self.key.as_slice().into(),
@@ -83,6 +91,11 @@ impl From<RangeOptions> for RangeRequest {
             count_only,
         }
     }
+}
+
+/// The first key that can follow a key.
+pub fn key_after(key: &[u8]) -> Vec<u8> {
+    [key, b"\0"].concat()
 }
 
 /// The first key after all that begin with `prefix`: its last byte that can be raised is raised, what

@@ -1,7 +1,7 @@
 use prost::bytes::Bytes;
 
 use super::{
-    Ask, Kind, Store, StoreError,
+    Ask, Kind, Store, StoreError, key_after,
     wire::etcdserverpb::{
         AuthRoleGetRequest, AuthUserGetRequest, Permission, auth_client::AuthClient,
         permission::Type,
@@ -33,7 +33,7 @@ impl Span {
     pub fn key(key: &[u8]) -> Self {
         Self {
             start: key.into(),
-            end: Some([key, b"\0"].concat()),
+            end: Some(key_after(key)),
         }
     }
 

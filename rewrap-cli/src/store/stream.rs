@@ -8,6 +8,7 @@ use tonic::Streaming;
 use super::{
     Ask, Causes, Kind, Page, RangeOptions, Record, Store, StoreError,
     call::{Fault, fault, within},
+    key_after,
     wire::etcdserverpb::{RangeRequest, RangeStreamResponse, kv_client::KvClient},
 };
 
@@ -92,7 +93,7 @@ impl RangeStream {
             self.complete = part.header.is_some();
             let page = Page::of_part(part, &self.ask)?;
             if let (Some(last), Ask::Read { key, .. }) = (page.records.last(), &mut self.ask) {
-                *key = [&last.key[..], b"\0"].concat().as_slice().into();
+                *key = key_after(&last.key).as_slice().into();
                 return Ok(Some(page.records));
             }
         }

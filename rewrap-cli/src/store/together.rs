@@ -4,13 +4,10 @@ use tonic::Code;
 use super::{
     Ask, Causes, Store, StoreError,
     call::Fault,
-    put::is_at,
+    put::{has_revision, is_at},
     revision,
     wire::etcdserverpb::{
-        Compare, PutRequest, RequestOp, TxnRequest,
-        compare::{CompareResult, CompareTarget, TargetUnion},
-        kv_client::KvClient,
-        request_op::Request as Op,
+        PutRequest, RequestOp, TxnRequest, kv_client::KvClient, request_op::Request as Op,
     },
 };
 
@@ -120,12 +117,9 @@ fn must_be_apart(error: &StoreError) -> bool {
 
 /// If all keys have their revisions then all values.
 fn transaction(swaps: &[Swap]) -> TxnRequest {
-    let compare = swaps.iter().map(|swap| Compare {
-        result: CompareResult::Equal.into(),
-        target: CompareTarget::Mod.into(),
-        key: swap.key.clone(),
-        target_union: Some(TargetUnion::ModRevision(swap.mod_revision)),
-    });
+    let compare = swaps
+        .iter()
+        .map(|swap| has_revision(swap.key.clone(), swap.mod_revision));
     let put = swaps.iter().map(|swap| RequestOp {
         request: Some(Op::RequestPut(PutRequest {
             key: swap.key.clone(),

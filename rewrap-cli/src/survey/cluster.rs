@@ -7,7 +7,7 @@ use kms_proto::inventory::KeyRef;
 use super::document::guess;
 use crate::{
     session::Session,
-    store::{Kind, RangeOptions, Store, StoreError},
+    store::{Kind, RangeOptions, Store, StoreError, key_after},
     stored::{GroupResource, ObjectKey, identify},
 };
 
@@ -61,7 +61,7 @@ pub(super) async fn seen(
         objects += page.records.len() as u64;
         keys.extend(page.records.iter().map(|record| guess(&record.value)));
         match page.records.last() {
-            Some(last) if page.more => next.key = [&last.key[..], b"\0"].concat(),
+            Some(last) if page.more => next.key = key_after(&last.key),
             _ => break,
         }
     }

@@ -13,6 +13,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{
     command::CommandError,
+    journal::sync_folder,
     report::bytes,
     session::{NamedStore, Session},
     store::{Kind, Snapshot, StoreError},
@@ -218,11 +219,6 @@ impl TrailingHash {
         }
         Ok((self.length, told))
     }
-}
-
-fn sync_folder(path: &Path) -> io::Result<()> {
-    let folder = path.parent().filter(|folder| *folder != Path::new(""));
-    File::open(folder.unwrap_or_else(|| Path::new(".")))?.sync_all()
 }
 
 #[cfg(test)]

@@ -66,10 +66,7 @@ pub(super) async fn clean_up(
     for named in &session.stores {
         let (name, store) = (OneLine(&named.name), &named.store);
         if args.compact {
-            let now = RangeOptions {
-                count_only: true,
-                ..RangeOptions::prefix(session.prefix.directory().as_bytes())
-            };
+            let now = RangeOptions::count(session.prefix.directory().as_bytes());
             let revision = store.range(now).await?.revision;
             store.compact(revision).await?;
             eprintln!("compacted the store {name} at revision {revision}");

@@ -57,10 +57,7 @@ impl Writing<'_> {
             }
         };
         // Also after a failure: the next run should not have to wait for the lock to run out.
-        // What is written is written; a lock that stays behind ends with its lease.
-        if let Err(error) = lock.release().await {
-            eprintln!("warning: the lock is left to its lease: {}", Chain(&error));
-        }
+        release(lock).await;
         ended
     }
 
@@ -144,6 +141,13 @@ impl Writing<'_> {
         };
         progress.finish();
         end
+    }
+}
+
+/// What is written is written; a lock that stays behind ends with its lease.
+pub(crate) async fn release(lock: Lock) {
+    if let Err(error) = lock.release().await {
+        eprintln!("warning: the lock is left to its lease: {}", Chain(&error));
     }
 }
 
