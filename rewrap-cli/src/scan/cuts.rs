@@ -29,10 +29,14 @@ pub(super) struct Cuts {
     /// The most answers that wait for their turn or are waited for. With one, nothing is cut.
     ahead: usize,
     stride: Option<Stride>,
+    /// The step that led from the last directory to the next one.
+    between: Option<Stride>,
     /// How often the stride changed: what several pieces of one guess say is heard once.
     guess: u64,
-    /// How many guesses, one after the other, were too short.
-    misses: u32,
+    /// What to do with a directory of keys that has come to its end.
+    search: Search,
+    /// The last directory of objects that was seen in an answer, its slash included.
+    directory: Vec<u8>,
     /// How many keys there are of which nobody knows in which piece; nothing before the first page.
     lost: Option<i64>,
     limit: i64,
@@ -50,6 +54,20 @@ struct Cut {
     /// The guess that its end comes from, if any.
     guess: Option<u64>,
     state: State,
+}
+
+/// Where the next keys are looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Search {
+    /// As far apart as the last ones.
+    Near,
+    /// Somewhat farther: names may only lie thinner here.
+    Farther,
+    /// To the end of the directory: the distances of its names tell nothing of what lies behind the
+    /// last one.
+    ToTheEnd,
+    /// Behind it, in steps that grow; so many were too short, one after the other.
+    Behind { misses: u32 },
 }
 
 #[derive(Debug)]
@@ -89,8 +107,10 @@ impl Cuts {
             floor,
             ahead,
             stride: None,
+            between: None,
             guess: 0,
-            misses: 0,
+            search: Search::Near,
+            directory: Vec::new(),
             lost: None,
             limit: FIRST_LIMIT,
             last_id: 0,
@@ -146,6 +166,10 @@ impl Cuts {
         if busy >= self.ahead && at > 0 {
             return None;
         }
+        // Nobody knows yet where more is.
+        if self.search != Search::Near && self.cuts.iter().any(|cut| cut.is_asked(self.guess)) {
+            return None;
+        }
         if let Some(place) = self.place(at) {
             let cut = &mut self.cuts[at];
             let end = std::mem::replace(&mut cut.end, place.clone());
@@ -172,9 +196,15 @@ impl Cuts {
         {
             return None;
         }
-        // A little less than fits: then most pieces are one page.
-        let keys = (self.limit * 3 / 4).max(1);
-        let place = self.stride.as_ref()?.ahead(&cut.from, self.floor, keys)?;
+        let stride = self.stride.as_ref()?;
+        let place = match (self.search, &self.directory[..]) {
+            (Search::ToTheEnd, [directory @ .., b'/']) if cut.from.starts_with(&self.directory) => {
+                // '0' is the byte behind '/'.
+                Some([directory, b"0"].concat())
+            }
+            // A little less than fits: then most pieces are one page.
+            _ => stride.ahead(&cut.from, self.floor, (self.limit * 7 / 8).max(1)),
+        }?;
         (place < cut.end).then_some(place)
     }
 
@@ -239,22 +269,54 @@ impl Cuts {
     /// Follows the sizes and the distances seen.
     fn learn(&mut self, page: &Page, limit: i64, guess: Option<u64>) {
         self.limit = next_limit(limit, &page.records);
+        if let Some(last) = page.records.last() {
+            let name = last.key.iter().rposition(|byte| *byte == b'/');
+            self.directory = last.key[..name.map_or(0, |slash| slash + 1)].to_vec();
+        }
         let found = i64::try_from(page.records.len()).unwrap_or(i64::MAX);
         let last_half = &page.records[page.records.len() / 2..];
-        match &mut self.stride {
-            stride if page.more => {
-                *stride = Stride::measure(last_half).or_else(|| stride.take());
-                self.guess += 1;
-                self.misses = 0;
-            }
-            Some(stride) if guess == Some(self.guess) && found <= limit / 8 => {
-                self.misses += 1;
-                stride.grow(self.misses);
-                self.guess += 1;
-            }
-            _ if guess == Some(self.guess) => self.misses = 0,
-            _ => {}
+        if let Search::Behind { .. } = self.search
+            && found > 0
+            && guess == Some(self.guess)
+        {
+            self.between = self.stride.clone();
         }
+        if page.more {
+            self.stride = Stride::measure(last_half).or_else(|| self.stride.take());
+            self.search = Search::Near;
+        } else if guess != Some(self.guess) {
+            return;
+        } else if let Some(stride) = &mut self.stride {
+            let missed = found <= limit / 8;
+            let within = self.directory.len();
+            self.search = match self.search {
+                Search::Near if !missed => return,
+                Search::Near => {
+                    stride.grow(3);
+                    Search::Farther
+                }
+                Search::Farther if !missed => Search::Near,
+                Search::Farther if within > self.floor && stride.is_within(within) => {
+                    Search::ToTheEnd
+                }
+                Search::ToTheEnd => {
+                    let next = || Stride::between_directories(within - 2, limit);
+                    *stride = self.between.take().unwrap_or_else(next);
+                    stride.shrink();
+                    Search::Behind { misses: 0 }
+                }
+                Search::Behind { .. } if !missed => Search::Near,
+                Search::Farther => {
+                    stride.grow(4);
+                    Search::Behind { misses: 4 }
+                }
+                Search::Behind { misses } => {
+                    stride.grow(misses + 1);
+                    Search::Behind { misses: misses + 1 }
+                }
+            };
+        }
+        self.guess += 1;
     }
 
     /// Takes what comes next, if it is there.
@@ -279,6 +341,10 @@ impl Cuts {
 impl Cut {
     fn is_unread(&self) -> bool {
         matches!(self.state, State::Unread)
+    }
+
+    fn is_asked(&self, guess: u64) -> bool {
+        matches!(self.state, State::Asked) && self.guess == Some(guess)
     }
 
     /// How many keys it is known to have, beside those that are lost.

@@ -8,6 +8,9 @@ const DIGITS: usize = 4;
 /// What the distances of [`DIGITS`] digits can be, in round numbers.
 const SPAN: f64 = 1e6;
 
+/// How many names the first step behind a directory covers, where they are numbered.
+const FEW: f64 = 4.0;
+
 /// How many keys tell which bytes there are.
 const SAMPLES: usize = 32;
 
@@ -15,7 +18,7 @@ const SAMPLES: usize = 32;
 /// are the kinds of bytes that keys have there: where names are numbered, ten.
 ///
 /// Wrong guesses cost time, never keys: whoever cuts at a guess reads both sides of it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Stride {
     /// What bytes there are, by their index.
     kinds: Vec<Kinds>,
@@ -57,6 +60,21 @@ impl Stride {
         Some(stride)
     }
 
+    /// From one directory to the next few, whose names may be any, in steps of so many keys; the index
+    /// is that of the last byte of a name.
+    pub(super) fn between_directories(last: usize, keys: i64) -> Self {
+        Self {
+            kinds: Vec::new(),
+            depth: last,
+            per_key: FEW / keys.max(1) as f64,
+        }
+    }
+
+    /// Whether it is measured in what lies behind so many bytes.
+    pub(super) fn is_within(&self, bytes: usize) -> bool {
+        self.depth >= bytes
+    }
+
     /// A longer one, where too few keys were found so many times, one after the other.
     pub(super) fn grow(&mut self, times: u32) {
         self.per_key *= f64::from(1 << times.min(20));
@@ -64,6 +82,11 @@ impl Stride {
             self.depth -= DIGITS;
             self.per_key /= SPAN;
         }
+    }
+
+    /// A shorter one, for what may be nearer this time.
+    pub(super) fn shrink(&mut self) {
+        self.per_key /= 4.0;
     }
 
     /// The place about so many keys behind `from`, which is always behind it. `None` where that lies
