@@ -5,14 +5,11 @@ use std::sync::Arc;
 use kms_proto::inventory::Unreadable;
 
 use crate::{
-    scan::Scan,
-    session::{NamedStore, Session},
-    store::{Kind, RangeOptions, Store, StoreError, key_after},
-    stored::{Crds, EtcdPrefix, GroupResource, Location, ObjectKey, Rule},
+    store::StoreError,
+    stored::{Crds, EtcdPrefix, GroupResource, Location, ObjectKey, Rule, Scope},
 };
 
-/// Top-level directories that the error about a wrong prefix names.
-const TOP_LEVEL_SHOWN: usize = 20;
+mod listing;
 
 /// What is in the stores of a session.
 #[derive(Debug)]
@@ -30,30 +27,13 @@ impl Areas {
         &self.unreadable_crds
     }
 
-    /// The object of an area that an etcd key names.
-    ///
-    /// # Errors
-    /// The key is none of the area's resource.
-    pub fn object_key(&self, area: &Area, key: &[u8]) -> Result<ObjectKey, OddKey> {
-        match (&area.content, self.locate(key)) {
-            (
-                Content::Objects { resource, .. },
-                Location::Object {
-                    resource: found,
-                    key,
-                },
-            ) if found == *resource => Ok(key),
-            _ => Err(OddKey),
-        }
-    }
-
     /// All areas, in the order in which they are worth rewriting.
     pub fn iter(&self) -> std::slice::Iter<'_, Area> {
         self.areas.iter()
     }
 
     /// The object that an etcd key names; `None` where kube-apiserver has none there.
-    pub fn object(&self, key: &[u8]) -> Option<(GroupResource, ObjectKey)> {
+    pub fn object<'k>(&self, key: &'k [u8]) -> Option<(GroupResource, ObjectKey<'k>)> {
         match self.locate(key) {
             Location::Object { resource, key } => Some((resource, key)),
             Location::NeverTouched(_) | Location::Unowned(_) | Location::Unmapped { .. } => None,
@@ -61,7 +41,7 @@ impl Areas {
     }
 
     /// What lies under an etcd key.
-    fn locate(&self, key: &[u8]) -> Location {
+    fn locate<'k>(&self, key: &'k [u8]) -> Location<'k> {
         self.prefix.locate(key, &self.crds)
     }
 }
@@ -82,6 +62,18 @@ impl Area {
     pub fn display(&self) -> String {
         String::from_utf8_lossy(&self.path).into_owned()
     }
+
+    /// The object of this area that an etcd key names.
+    ///
+    /// # Errors
+    /// The key is none of its resource.
+    pub fn object_key<'k>(&self, key: &'k [u8]) -> Result<ObjectKey<'k>, OddKey> {
+        let rest = key.strip_prefix(&self.path[..]).ok_or(OddKey)?;
+        match &self.content {
+            Content::Objects { scope, .. } => ObjectKey::parse(*scope, rest).ok_or(OddKey),
+            Content::LeftAlone(_) => Err(OddKey),
+        }
+    }
 }
 
 /// What an area holds.
@@ -91,256 +83,13 @@ pub enum Content {
     Objects {
         /// The resource.
         resource: GroupResource,
+        /// Whether it has namespaces.
+        scope: Scope,
         /// How kube-apiserver transforms it.
         rule: Arc<Rule>,
     },
     /// Nothing that kube-apiserver transforms, or nothing known: never written.
     LeftAlone(String),
-}
-
-impl Session {
-    /// All areas of all stores; those that leak most come first, those that change most come last.
-    ///
-    /// # Errors
-    /// A store that cannot be read, or whose prefix holds no cluster.
-    pub async fn areas(&self) -> Result<Areas, AreaError> {
-        self.areas_at(&vec![0; self.stores.len()]).await
-    }
-
-    /// The same at a revision of each store; 0 is the newest.
-    ///
-    /// # Errors
-    /// As [`Self::areas`], and [`StoreError::Compacted`].
-    pub async fn areas_at(&self, revisions: &[i64]) -> Result<Areas, AreaError> {
-        self.require_cluster().await?;
-        let (crds, unreadable_crds) = self.crds(revisions).await?;
-        let mut areas = Vec::new();
-        for (index, revision) in revisions.iter().enumerate() {
-            self.areas_of(index, *revision, &crds, &mut areas).await?;
-        }
-        areas.sort_by_key(order);
-        Ok(Areas {
-            areas,
-            prefix: self.prefix.clone(),
-            crds,
-            unreadable_crds,
-        })
-    }
-
-    /// The rule of a resource; without an entry in the configuration it is plain text.
-    pub fn rule(&self, resource: &GroupResource) -> Arc<Rule> {
-        self.config
-            .rule(resource)
-            .map_or_else(|| Arc::new(Rule::identity()), Arc::clone)
-    }
-
-    /// The store that holds a resource.
-    pub fn store_of(&self, resource: &GroupResource) -> &NamedStore {
-        &self.stores[self.index_of(resource)]
-    }
-
-    /// The index of the store that holds a resource.
-    fn index_of(&self, resource: &GroupResource) -> usize {
-        let overriding = self
-            .stores
-            .iter()
-            .position(|store| store.resources.contains(resource));
-        overriding.unwrap_or(0)
-    }
-
-    /// A wrong prefix must never look like a clean cluster: every cluster has kube-system.
-    async fn require_cluster(&self) -> Result<(), AreaError> {
-        let Ok(namespaces) = "namespaces".parse();
-        let store = &self.store_of(&namespaces).store;
-        let key = format!("{}namespaces/kube-system", self.prefix.directory());
-        if store.get(key.as_bytes()).await?.is_some() {
-            return Ok(());
-        }
-        let found = self.top_level().await?;
-        Err(AreaError::NoCluster {
-            prefix: self.prefix.to_string(),
-            found: found.join(", "),
-        })
-    }
-
-    /// The first directory of every key in the default store.
-    async fn top_level(&self) -> Result<Vec<String>, AreaError> {
-        let store = &self.stores[0].store;
-        let mut found = Vec::new();
-        let (first, end) = match store.kind() {
-            Kind::Etcd => (b"\0", b"\0"),
-            Kind::Kine => (b"/", b"0"),
-        };
-        let mut from = first.to_vec();
-        while found.len() < TOP_LEVEL_SHOWN
-            && let Some(key) = first_key(store, 0, &from, end).await?
-        {
-            let end = key
-                .iter()
-                .skip(1)
-                .position(|byte| *byte == b'/')
-                .map(|at| at + 2);
-            let top = &key[..end.unwrap_or(key.len())];
-            found.push(String::from_utf8_lossy(top).into_owned());
-            from = behind(top);
-        }
-        Ok(found)
-    }
-
-    /// The CRDs in the store: they say which paths with a group in them are custom resources.
-    async fn crds(&self, revisions: &[i64]) -> Result<(Crds, Vec<Unreadable>), AreaError> {
-        let resource = GroupResource::new("customresourcedefinitions", "apiextensions.k8s.io");
-        let rule = self.rule(&resource);
-        let path = format!(
-            "{}{}/{}/",
-            self.prefix.directory(),
-            resource.group,
-            resource.resource
-        );
-        let (mut crds, mut unreadable) = (Crds::default(), Vec::new());
-        let index = self.index_of(&resource);
-        let mut scan = Scan::new(&self.stores[index].store, &path).at_revision(revisions[index]);
-        while let Some(records) = scan.next().await? {
-            for record in records {
-                // A definition that does not open is counted as unreadable where it is counted.
-                let Ok(opened) = self.keys.open(&rule, &record.key, &record.value).await else {
-                    continue;
-                };
-                if let Err(error) = crds.add(opened.plaintext.expose()) {
-                    unreadable.push(Unreadable {
-                        key: String::from_utf8_lossy(&record.key).into_owned(),
-                        error: error.to_string(),
-                    });
-                }
-            }
-        }
-        Ok((crds, unreadable))
-    }
-
-    async fn areas_of(
-        &self,
-        index: usize,
-        revision: i64,
-        crds: &Crds,
-        areas: &mut Vec<Area>,
-    ) -> Result<(), AreaError> {
-        let store = &self.stores[index];
-        let start = self.prefix.directory().into_bytes();
-        let end = behind(&start);
-        let mut from = start.clone();
-        while let Some(key) = first_key(&store.store, revision, &from, &end).await? {
-            let path = directory(&key, start.len());
-            from = behind(&path);
-            let content = self.content(&path, crds);
-            let lives_here = match &content {
-                Content::Objects { resource, .. } => std::ptr::eq(self.store_of(resource), store),
-                Content::LeftAlone(_) => true,
-            };
-            let content = if lives_here {
-                content
-            } else {
-                Content::LeftAlone("an override sends this resource to another etcd".to_owned())
-            };
-            areas.push(Area {
-                store: index,
-                path,
-                content,
-            });
-        }
-        Ok(())
-    }
-
-    /// What a directory holds. The directory decides, not a key that happens to be in it: one odd
-    /// key must not hide the objects beside it.
-    fn content(&self, path: &[u8], crds: &Crds) -> Content {
-        let inside = |name: &[u8]| self.prefix.locate(&[path, name].concat(), crds);
-        let location = match path {
-            [.., b'/'] => match inside(b"namespace/name") {
-                Location::Unmapped { .. } => inside(b"name"),
-                location => location,
-            },
-            key => self.prefix.locate(key, crds),
-        };
-        match location {
-            Location::Object { resource, .. } => Content::Objects {
-                rule: self.rule(&resource),
-                resource,
-            },
-            Location::NeverTouched(why) => Content::LeftAlone(why.to_string()),
-            Location::Unowned(resource) => Content::LeftAlone(format!(
-                "no CustomResourceDefinition of this cluster defines {resource}"
-            )),
-            Location::Unmapped { .. } => Content::LeftAlone("an unknown resource".to_owned()),
-        }
-    }
-}
-
-async fn first_key(
-    store: &Store,
-    revision: i64,
-    from: &[u8],
-    end: &[u8],
-) -> Result<Option<Vec<u8>>, StoreError> {
-    let options = RangeOptions {
-        key: from.to_vec(),
-        range_end: end.to_vec(),
-        limit: 1,
-        revision,
-        keys_only: true,
-        ..RangeOptions::default()
-    };
-    Ok(store
-        .range(options)
-        .await?
-        .records
-        .into_iter()
-        .next()
-        .map(|record| record.key.to_vec()))
-}
-
-/// The directory that holds the objects of one resource: one segment behind the prefix, two where
-/// the first names a group or is `services`. A key without such a slash stands for itself.
-fn directory(key: &[u8], prefix: usize) -> Vec<u8> {
-    let segments = |count: usize| {
-        let slashes = key
-            .iter()
-            .enumerate()
-            .skip(prefix)
-            .filter(|(_, byte)| **byte == b'/');
-        slashes.map(|(at, _)| at + 1).nth(count - 1)
-    };
-    let first = segments(1).unwrap_or(key.len());
-    let name = &key[prefix..first];
-    let grouped = name.contains(&b'.') || name == b"services/";
-    let end = if grouped {
-        segments(2).unwrap_or(key.len())
-    } else {
-        first
-    };
-    key[..end].to_vec()
-}
-
-/// The first key that is not in a directory, or not this key.
-fn behind(path: &[u8]) -> Vec<u8> {
-    match path {
-        // '0' is the byte behind '/'.
-        [directory @ .., b'/'] => [directory, b"0"].concat(),
-        key => key_after(key),
-    }
-}
-
-/// Secrets first, since they leak most; what is rewritten all the time last, since it may be
-/// current by then.
-fn order(area: &Area) -> (u8, Vec<u8>) {
-    let Content::Objects { resource, .. } = &area.content else {
-        return (3, area.path.clone());
-    };
-    let rank = match &*resource.resource {
-        "secrets" => 0,
-        "events" | "leases" | "endpoints" | "endpointslices" => 2,
-        _ => 1,
-    };
-    (rank, area.path.clone())
 }
 
 /// A key in the directory of a resource that no object of it has: counted, and left alone.
@@ -367,40 +116,4 @@ pub enum AreaError {
     /// etcd.
     #[error(transparent)]
     Store(#[from] StoreError),
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn directories_end_where_the_objects_of_a_resource_begin() {
-        for (key, expected) in [
-            ("/registry/secrets/default/a", "/registry/secrets/"),
-            ("/registry/namespaces/kube-system", "/registry/namespaces/"),
-            (
-                "/registry/services/specs/default/a",
-                "/registry/services/specs/",
-            ),
-            (
-                "/registry/services/endpoints/default/a",
-                "/registry/services/endpoints/",
-            ),
-            (
-                "/registry/awesome.bears.com/pandas/default/a",
-                "/registry/awesome.bears.com/pandas/",
-            ),
-            (
-                "/registry/awesome.bears.com/odd",
-                "/registry/awesome.bears.com/odd",
-            ),
-            ("/registry/health", "/registry/health"),
-            ("/registry/ranges/serviceips", "/registry/ranges/"),
-        ] {
-            assert_eq!(
-                directory(key.as_bytes(), "/registry/".len()),
-                expected.as_bytes()
-            );
-        }
-    }
 }

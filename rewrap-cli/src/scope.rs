@@ -53,10 +53,9 @@ impl Scope {
     }
 
     /// Whether an object is meant.
-    pub fn contains(&self, resource: &GroupResource, object: &ObjectKey) -> bool {
+    pub fn contains(&self, resource: &GroupResource, object: ObjectKey<'_>) -> bool {
         let namespace = self.namespace.as_deref();
-        self.names(resource)
-            && namespace.is_none_or(|name| object.namespace.as_deref() == Some(name))
+        self.names(resource) && namespace.is_none_or(|name| object.namespace == Some(name))
     }
 
     fn names(&self, resource: &GroupResource) -> bool {
@@ -91,6 +90,7 @@ mod tests {
             path: format!("/registry/{resource}/").into_bytes(),
             content: Content::Objects {
                 resource: parsed,
+                scope: crate::stored::Scope::Namespaced,
                 rule: Arc::new(Rule::identity()),
             },
         }
@@ -117,16 +117,16 @@ mod tests {
         );
         assert_eq!(path(scope(&["pods"], &[], None)), None);
         assert_eq!(path(scope(&[], &["secrets"], None)), None);
-        let object = |namespace: Option<&str>| ObjectKey {
-            namespace: namespace.map(Box::from),
-            name: "x".into(),
+        let object = |namespace: Option<&'static str>| ObjectKey {
+            namespace,
+            name: "x",
         };
         let Ok(resource) = "secrets".parse();
         let narrow = scope(&["secrets"], &[], Some("a"));
-        assert!(narrow.contains(&resource, &object(Some("a"))));
-        assert!(!narrow.contains(&resource, &object(Some("b"))));
-        assert!(!narrow.contains(&resource, &object(None)));
-        assert!(!scope(&[], &["secrets"], None).contains(&resource, &object(Some("a"))));
+        assert!(narrow.contains(&resource, object(Some("a"))));
+        assert!(!narrow.contains(&resource, object(Some("b"))));
+        assert!(!narrow.contains(&resource, object(None)));
+        assert!(!scope(&[], &["secrets"], None).contains(&resource, object(Some("a"))));
         let areas = [secrets.clone()];
         let typo = scope(&["secrets", "secrts"], &[], None);
         assert_eq!(

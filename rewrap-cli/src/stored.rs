@@ -18,7 +18,7 @@ pub use dek::{
     UnwrapError, WriteDek,
 };
 pub use object::{Identity, NotAnObject, identify};
-pub use resource::{Crds, EtcdPrefix, Existence, GroupResource, Location, ObjectKey};
+pub use resource::{Crds, EtcdPrefix, Existence, GroupResource, Location, ObjectKey, Scope};
 pub use rule::{
     Class, CurrentKey, CurrentKeys, NamedKey, OpenError, Opened, Provider, ProviderKind, Reason,
     Reasons, Rule, SealError, State, WrittenWith,

@@ -13,9 +13,7 @@ use crate::{
     scope::Scope,
     session::Session,
     store::{Change, RangeOptions, Record, StoreError, Watch},
-    stored::{
-        Class, DekRef, GroupResource, KmsName, ObjectKey, OpenError, Rule, State, WrittenWith,
-    },
+    stored::{Class, DekRef, GroupResource, KmsName, OpenError, Rule, State, WrittenWith},
     survey::{guess, key_ref, object_state},
 };
 
@@ -25,7 +23,7 @@ pub struct Finding {
     /// The resource.
     pub resource: GroupResource,
     /// Which of its objects.
-    pub object: ObjectKey,
+    pub object: String,
     /// What was stored.
     pub record: Record,
     /// The key it is under, by its prefix.
@@ -101,7 +99,7 @@ impl Judge {
         if &*resource.resource == "customresourcedefinitions" {
             self.areas = self.session.areas().await?;
         }
-        if !self.scope.contains(&resource, &object) {
+        if !self.scope.contains(&resource, object) {
             return Ok(None);
         }
         let rule = self.session.rule(&resource);
@@ -128,7 +126,7 @@ impl Judge {
         }
         Ok(Some(Finding {
             resource,
-            object,
+            object: object.to_string(),
             record,
             written_with,
             key_id,

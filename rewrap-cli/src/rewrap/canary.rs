@@ -33,7 +33,7 @@ impl Rewrap<'_> {
     /// run as well.
     pub async fn canary(&self, apiservers: &[Apiserver]) -> Result<(), CanaryError> {
         for area in self.areas.iter() {
-            if let (Content::Objects { rule, resource }, Some(path)) =
+            if let (Content::Objects { rule, resource, .. }, Some(path)) =
                 (&area.content, self.options.scope.path(area))
             {
                 self.canary_in(area, rule, resource, &path, apiservers)

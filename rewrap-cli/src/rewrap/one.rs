@@ -207,7 +207,7 @@ impl Rewrap<'_> {
                 error,
             })
         };
-        let key = match self.areas.object_key(area, &record.key) {
+        let key = match area.object_key(&record.key) {
             Ok(key) => key,
             Err(error) => return failed(ObjectError::OddKey(error)),
         };
@@ -234,7 +234,7 @@ impl Rewrap<'_> {
         {
             return Verdict::Skip(Fate::NotChosen);
         }
-        match object::identify(opened.plaintext.expose(), &key) {
+        match object::identify(opened.plaintext.expose(), key) {
             Ok(identity) => Verdict::Replace(Stale {
                 plaintext: opened.plaintext,
                 written_with: opened.written_with,

@@ -33,9 +33,9 @@ pub struct Identity {
 ///
 /// # Errors
 /// Why the bytes are not that object. Nothing of them is in the error.
-pub fn identify(plaintext: &[u8], expected: &ObjectKey) -> Result<Identity, NotAnObject> {
+pub fn identify(plaintext: &[u8], expected: ObjectKey<'_>) -> Result<Identity, NotAnObject> {
     let identity = read(plaintext)?;
-    if identity.name != expected.name || identity.namespace != expected.namespace {
+    if *identity.name != *expected.name || identity.namespace.as_deref() != expected.namespace {
         return Err(NotAnObject::Another);
     }
     Ok(identity)

@@ -28,11 +28,11 @@ impl Session {
             .await;
         let expected = ObjectKey {
             namespace: None,
-            name: "kube-system".into(),
+            name: "kube-system",
         };
         Ok(opened
             .ok()
-            .and_then(|opened| identify(opened.plaintext.expose(), &expected).ok())
+            .and_then(|opened| identify(opened.plaintext.expose(), expected).ok())
             .and_then(|identity| identity.uid)
             .map(String::from))
     }

@@ -12,7 +12,7 @@ use kms_proto::{
 use super::{
     Depth, Pin, Read, SurveyError,
     cluster::{identity, seen},
-    document::{guess, key_ref, object_state},
+    document::object_state,
     sources::Sources,
     tally::Tally,
     unreadable::UnreadableList,
@@ -30,7 +30,6 @@ use crate::{
 /// A reading of all stores of a session.
 pub(super) struct Survey<'a> {
     session: &'a Session,
-    areas: &'a Areas,
     depth: Depth,
     resources: Vec<ResourceInventory>,
     unreadable: UnreadableList,
@@ -46,15 +45,9 @@ pub(super) struct Survey<'a> {
 }
 
 impl<'a> Survey<'a> {
-    pub(super) fn new(
-        session: &'a Session,
-        areas: &'a Areas,
-        depth: Depth,
-        pinned: Vec<i64>,
-    ) -> Self {
+    pub(super) fn new(session: &'a Session, areas: &Areas, depth: Depth, pinned: Vec<i64>) -> Self {
         Self {
             session,
-            areas,
             depth,
             resources: Vec::new(),
             unreadable: UnreadableList::new(areas.unreadable_crds()),
@@ -86,7 +79,7 @@ impl<'a> Survey<'a> {
                     written_with,
                 });
             }
-            Content::Objects { resource, rule } => {
+            Content::Objects { resource, rule, .. } => {
                 progress.at(&resource.to_string());
                 let mut tally = Tally::default();
                 let mut scan = Scan::new(&store.store, path).at_revision(self.pinned[area.store]);
@@ -114,9 +107,9 @@ impl<'a> Survey<'a> {
         tally: &mut Tally,
     ) -> Vec<Record> {
         records.retain(|record| {
-            let odd = self.areas.object_key(area, &record.key).err();
+            let odd = area.object_key(&record.key).err();
             if let Some(odd) = &odd {
-                tally.add(record, guess(&record.value), None, ObjectState::Unreadable);
+                tally.add_unmatched(record);
                 self.report(record, odd);
             }
             odd.is_none()
@@ -165,7 +158,7 @@ impl<'a> Survey<'a> {
                 self.report(record, &error);
             }
             (Err(unmatched), error) => {
-                tally.add(record, guess(&record.value), None, ObjectState::Unreadable);
+                tally.add_unmatched(record);
                 self.report(record, &error.unwrap_or(unmatched));
             }
         }
@@ -178,12 +171,7 @@ impl<'a> Survey<'a> {
         record: &Record,
         tally: &mut Tally,
     ) {
-        tally.add(
-            record,
-            key_ref(&written_with),
-            written_with.key_id().cloned(),
-            state,
-        );
+        tally.add(record, &written_with, state);
         if let WrittenWith::Dek(dek) = written_with {
             self.observe(&dek, record.mod_revision);
             self.sources.add(dek);
@@ -210,12 +198,10 @@ impl<'a> Survey<'a> {
         if current.is_none_or(|current| current.key_id != source.key_id) {
             return;
         }
-        let newest = self
-            .newest
-            .entry(provider.clone())
-            .or_insert((revision, *kind));
-        if newest.0 < revision {
-            *newest = (revision, *kind);
+        match self.newest.get_mut(provider) {
+            Some(newest) if newest.0 >= revision => {}
+            Some(newest) => *newest = (revision, *kind),
+            None => drop(self.newest.insert(provider.clone(), (revision, *kind))),
         }
     }
 
@@ -242,7 +228,7 @@ impl<'a> Survey<'a> {
             resources,
             unreadable,
             unowned,
-            sources,
+            mut sources,
             revisions,
             newest,
             ..

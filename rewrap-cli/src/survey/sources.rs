@@ -31,8 +31,8 @@ pub(super) struct Sources {
     owners: BTreeSet<Arc<Owner>>,
     /// Whether there were more than are kept.
     overflowed: bool,
-    /// Most values have the DEK source of their neighbour.
-    last: Option<(Arc<DekRef>, Key)>,
+    /// Most values have the DEK source of their neighbour: how many in a row.
+    last: Option<(Arc<DekRef>, u64)>,
 }
 
 /// What may have wrapped a DEK source.
@@ -61,13 +61,23 @@ impl Sources {
 
     /// Counts a value.
     pub(super) fn add(&mut self, dek: Arc<DekRef>) {
-        let name = match &self.last {
-            Some((last, name)) if *last == dek => name.clone(),
-            _ => (Sha256::digest(dek.ciphertext()).into(), self.owner(&dek)),
+        match &mut self.last {
+            Some((last, objects)) if *last == dek => *objects += 1,
+            _ => {
+                self.settle();
+                self.last = Some((dek, 1));
+            }
+        }
+    }
+
+    fn settle(&mut self) {
+        let Some((dek, more)) = self.last.take() else {
+            return;
         };
+        let name = (Sha256::digest(dek.ciphertext()).into(), self.owner(&dek));
         let full = self.kept.len() >= self.limit;
         if let Some(objects) = self.kept.get_mut(&name) {
-            *objects += 1;
+            *objects += more;
         } else if full
             && self
                 .kept
@@ -76,13 +86,12 @@ impl Sources {
         {
             self.overflowed = true;
         } else {
-            self.kept.insert(name.clone(), 1);
+            self.kept.insert(name, more);
             if full {
                 self.kept.pop_last();
                 self.overflowed = true;
             }
         }
-        self.last = Some((dek, name));
     }
 
     fn owner(&mut self, dek: &DekRef) -> Arc<Owner> {
@@ -99,7 +108,8 @@ impl Sources {
     }
 
     /// How many distinct ones there are, and whether that is exact.
-    pub(super) fn count(&self) -> (u64, bool) {
+    pub(super) fn count(&mut self) -> (u64, bool) {
+        self.settle();
         let kept = self.kept.len() as u64;
         match self.kept.last_key_value() {
             Some(((highest, _), _)) if self.overflowed => {
@@ -113,7 +123,8 @@ impl Sources {
     }
 
     /// Those that were kept, by names that are safe to show.
-    pub(super) fn into_infos(self) -> Vec<DekSourceInfo> {
+    pub(super) fn into_infos(mut self) -> Vec<DekSourceInfo> {
+        self.settle();
         let infos = self
             .kept
             .into_iter()

@@ -38,11 +38,8 @@ fn secret(namespace: &str, name: &str) -> Vec<u8> {
     [field(1, meta), field(2, entry), field(3, "Opaque")].concat()
 }
 
-fn key(namespace: Option<&str>, name: &str) -> ObjectKey {
-    ObjectKey {
-        namespace: namespace.map(Box::from),
-        name: name.into(),
-    }
+fn key<'k>(namespace: Option<&'k str>, name: &'k str) -> ObjectKey<'k> {
+    ObjectKey { namespace, name }
 }
 
 /// A CBOR string, as bytes (kube-apiserver) or as text.
@@ -73,7 +70,7 @@ const JSON: &str = r#"{"kind":"Panda","apiVersion":"bears.com/v1","metadata":{"n
 #[test]
 fn protobuf_states_its_type_and_name() {
     let plaintext = protobuf("v1", "Secret", &secret("default", "db"));
-    let identity = identify(&plaintext, &key(Some("default"), "db")).unwrap();
+    let identity = identify(&plaintext, key(Some("default"), "db")).unwrap();
     assert_eq!(
         identity,
         Identity {
@@ -85,13 +82,13 @@ fn protobuf_states_its_type_and_name() {
         }
     );
     let plaintext = protobuf("v1", "Namespace", &secret("", "kube-system"));
-    assert!(identify(&plaintext, &key(None, "kube-system")).is_ok());
+    assert!(identify(&plaintext, key(None, "kube-system")).is_ok());
 }
 
 #[test]
 fn json_and_cbor_state_their_type_and_name() {
     for plaintext in [JSON.as_bytes(), &cbor(2), &cbor(3)] {
-        let identity = identify(plaintext, &key(Some("zoo"), "ping")).unwrap();
+        let identity = identify(plaintext, key(Some("zoo"), "ping")).unwrap();
         assert_eq!(&*identity.api_version, "bears.com/v1");
         assert_eq!(&*identity.kind, "Panda");
     }
@@ -108,10 +105,10 @@ fn another_name_or_namespace_is_another_object() {
         (&cluster_scoped, Some("zoo"), "ping"),
         (&null, Some("zoo"), "ping"),
     ] {
-        let outcome = identify(plaintext.as_bytes(), &key(namespace, name));
+        let outcome = identify(plaintext.as_bytes(), key(namespace, name));
         assert_eq!(outcome, Err(NotAnObject::Another));
     }
-    assert!(identify(cluster_scoped.as_bytes(), &key(None, "ping")).is_ok());
+    assert!(identify(cluster_scoped.as_bytes(), key(None, "ping")).is_ok());
 }
 
 #[test]
@@ -134,7 +131,7 @@ fn the_end_of_the_etcd_key_is_namespace_and_name() {
 
 #[test]
 fn whatever_is_not_whole_is_no_object() {
-    let of = |plaintext: &[u8]| identify(plaintext, &key(Some("zoo"), "ping")).unwrap_err();
+    let of = |plaintext: &[u8]| identify(plaintext, key(Some("zoo"), "ping")).unwrap_err();
     let good = secret("zoo", "ping");
     let cases: [(Vec<u8>, NotAnObject); 19] = [
         (b"".to_vec(), NotAnObject::Encoding),
@@ -175,7 +172,7 @@ fn whatever_is_not_whole_is_no_object() {
 #[test]
 fn errors_quote_nothing() {
     let secret = br#"{"apiVersion":"v1","kind":{"password":"hunter2"}}"#;
-    let error = identify(secret, &key(None, "x")).unwrap_err();
+    let error = identify(secret, key(None, "x")).unwrap_err();
     assert!(!format!("{error} {error:?}").contains("hunter2"));
 }
 
@@ -190,7 +187,7 @@ fn no_shortened_object_is_one() {
         (cbor(2), 0),
     ] {
         for len in 0..whole.len() - optional {
-            let outcome = identify(&whole[..len], &key(Some("zoo"), "ping"));
+            let outcome = identify(&whole[..len], key(Some("zoo"), "ping"));
             assert!(outcome.is_err(), "{len} of {}", whole.escape_ascii());
         }
     }
@@ -203,7 +200,7 @@ proptest! {
         tail in proptest::collection::vec(any::<u8>(), 0..100),
     ) {
         let plaintext = [magic, &tail].concat();
-        prop_assert!(identify(&plaintext, &key(None, "some-name")).is_err());
+        prop_assert!(identify(&plaintext, key(None, "some-name")).is_err());
         prop_assert!(identify_at(&plaintext, b"/some-name").is_err());
     }
 
@@ -212,7 +209,7 @@ proptest! {
         plaintext in prop::sample::select(with_secret()).prop_flat_map(damaged),
     ) {
         for outcome in [
-            identify(&plaintext, &key(Some("zoo"), "ping")),
+            identify(&plaintext, key(Some("zoo"), "ping")),
             identify_at(&plaintext, b"/registry/secrets/zoo/ping"),
         ] {
             if let Err(error) = outcome {
@@ -245,7 +242,7 @@ fn the_objects_that_are_damaged_are_good() {
                 .windows(SECRET.len())
                 .any(|window| window == SECRET.as_bytes())
         );
-        identify(&plaintext, &key(Some("zoo"), "ping")).unwrap();
+        identify(&plaintext, key(Some("zoo"), "ping")).unwrap();
     }
 }
 
@@ -255,9 +252,9 @@ fn nesting_is_bounded() {
         r#"{{"apiVersion":"v1","kind":"K","metadata":{{"name":"n"}},"x":{}"#,
         "[".repeat(1_000_000)
     );
-    assert!(identify(json.as_bytes(), &key(None, "n")).is_err());
+    assert!(identify(json.as_bytes(), key(None, "n")).is_err());
     let cbor = [vec![0xd9, 0xd9, 0xf7], vec![0x81; 1_000_000]].concat();
-    assert!(identify(&cbor, &key(None, "n")).is_err());
+    assert!(identify(&cbor, key(None, "n")).is_err());
     let groups = [b"k8s\0".to_vec(), vec![0x0b; 1_000_000]].concat();
-    assert!(identify(&groups, &key(None, "n")).is_err());
+    assert!(identify(&groups, key(None, "n")).is_err());
 }

@@ -32,6 +32,10 @@ impl Crds {
         Ok(resource)
     }
 
+    pub(super) fn resources(&self) -> impl Iterator<Item = &GroupResource> {
+        self.0.keys()
+    }
+
     pub(super) fn scope(&self, resource: &GroupResource) -> Option<Scope> {
         self.0.get(resource).copied()
     }

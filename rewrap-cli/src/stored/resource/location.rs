@@ -1,16 +1,19 @@
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 
-use super::{Crds, EtcdPrefix, GroupResource, Scope, built_in::BuiltIn};
+use super::{
+    Crds, EtcdPrefix, GroupResource, Scope,
+    built_in::{self, BuiltIn},
+};
 
 /// What lies under an etcd key.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Location {
+pub enum Location<'k> {
     /// An object of a resource that the EncryptionConfiguration rules over.
     Object {
         /// The resource, under the group in which it is stored.
         resource: GroupResource,
         /// Which of its objects.
-        key: ObjectKey,
+        key: ObjectKey<'k>,
     },
     /// Never encrypted, or not kube-apiserver's: must stay as it is.
     NeverTouched(Untouchable),
@@ -24,21 +27,38 @@ pub enum Location {
 }
 
 /// The namespace and name of an object, as its etcd key states them.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ObjectKey {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ObjectKey<'k> {
     /// None where the resource is cluster-scoped.
-    pub namespace: Option<Box<str>>,
+    pub namespace: Option<&'k str>,
     /// May contain `:`, never `/`.
-    pub name: Box<str>,
+    pub name: &'k str,
+}
+
+impl<'k> ObjectKey<'k> {
+    /// What stands behind the directory of a resource in an etcd key; `None` for what no object of the
+    /// resource has there.
+    pub fn parse(scope: Scope, rest: &'k [u8]) -> Option<Self> {
+        let rest = str::from_utf8(rest).ok()?;
+        let (namespace, name) = match scope {
+            Scope::Cluster => (None, rest),
+            Scope::Namespaced => {
+                let (namespace, name) = rest.split_once('/')?;
+                (Some(namespace), name)
+            }
+        };
+        let odd = name.is_empty() || name.contains('/') || namespace.is_some_and(str::is_empty);
+        (!odd).then_some(Self { namespace, name })
+    }
 }
 
 /// `namespace/name`, or `name`.
-impl fmt::Display for ObjectKey {
+impl fmt::Display for ObjectKey<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(namespace) = &self.namespace {
+        if let Some(namespace) = self.namespace {
             write!(f, "{namespace}/")?;
         }
-        f.write_str(&self.name)
+        f.write_str(self.name)
     }
 }
 
@@ -71,7 +91,7 @@ impl fmt::Display for Untouchable {
 
 impl EtcdPrefix {
     /// Says what lies under an etcd key. `crds` are the CustomResourceDefinitions of the store.
-    pub fn locate(&self, key: &[u8], crds: &Crds) -> Location {
+    pub fn locate<'k>(&self, key: &'k [u8], crds: &Crds) -> Location<'k> {
         if key == b"compact_rev_key" {
             return Location::NeverTouched(Untouchable::CompactRevision);
         }
@@ -104,10 +124,19 @@ impl EtcdPrefix {
         };
         Some(format!("{}{path}/", self.directory()))
     }
+
+    /// Where objects of known resources may lie, each with the slash at the end, in the order of their
+    /// keys.
+    pub fn directories(&self, crds: &Crds) -> BTreeSet<String> {
+        let built_in = built_in::ALL.iter().map(BuiltIn::group_resource);
+        let all = built_in.chain(crds.resources().cloned());
+        all.filter_map(|resource| self.directory_of(&resource))
+            .collect()
+    }
 }
 
 /// `rest` is a key without the prefix.
-fn locate(rest: &str, crds: &Crds) -> Option<Location> {
+fn locate<'k>(rest: &'k str, crds: &Crds) -> Option<Location<'k>> {
     let (first, behind_first) = rest.split_once('/')?;
     if let Some(built_in) = BuiltIn::at(first) {
         return object(built_in.group_resource(), built_in.scope, behind_first);
@@ -127,22 +156,7 @@ fn locate(rest: &str, crds: &Crds) -> Option<Location> {
     }
 }
 
-fn object(resource: GroupResource, scope: Scope, rest: &str) -> Option<Location> {
-    let (namespace, name) = match scope {
-        Scope::Cluster => (None, rest),
-        Scope::Namespaced => {
-            let (namespace, name) = rest.split_once('/')?;
-            (Some(namespace), name)
-        }
-    };
-    if name.is_empty() || name.contains('/') || namespace.is_some_and(str::is_empty) {
-        return None;
-    }
-    Some(Location::Object {
-        resource,
-        key: ObjectKey {
-            namespace: namespace.map(Box::from),
-            name: name.into(),
-        },
-    })
+fn object(resource: GroupResource, scope: Scope, rest: &str) -> Option<Location<'_>> {
+    let key = ObjectKey::parse(scope, rest.as_bytes())?;
+    Some(Location::Object { resource, key })
 }

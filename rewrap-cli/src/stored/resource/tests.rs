@@ -16,18 +16,15 @@ fn crds() -> Crds {
     ])
 }
 
-fn locate(key: &str) -> Location {
+fn locate(key: &str) -> Location<'_> {
     EtcdPrefix::default().locate(key.as_bytes(), &crds())
 }
 
-fn object(resource: &str, namespace: Option<&str>, name: &str) -> Location {
+fn object<'k>(resource: &str, namespace: Option<&'k str>, name: &'k str) -> Location<'k> {
     let Ok(resource) = resource.parse();
     Location::Object {
         resource,
-        key: ObjectKey {
-            namespace: namespace.map(Box::from),
-            name: name.into(),
-        },
+        key: ObjectKey { namespace, name },
     }
 }
 
