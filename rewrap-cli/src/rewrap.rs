@@ -11,9 +11,9 @@ use std::{
     sync::Arc,
 };
 
-use futures_util::{Stream, StreamExt as _, stream};
+use futures_util::{Stream, StreamExt as _, future::join_all, stream};
 use kms_proto::KeyId;
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, mpsc};
 
 use crate::{
     area::{Area, AreaError, Areas, Content},
@@ -230,50 +230,61 @@ impl<'a> Rewrap<'a> {
             let page = self.check_key(rule).await.map(|()| page);
             Some((page, pages))
         });
-        let concurrency = self.options.pace.concurrency();
         let Some(ours) = &self.options.ours else {
-            let fates = pages
-                .flat_map(|page| each(page, |page| page))
-                .map(async |object| {
-                    let (record, outcome) = object?;
-                    self.one(area, rule, record, outcome, Attempt::First).await
-                })
-                .buffer_unordered(concurrency);
-            return self.count(fates, progress).await;
+            let objects = pages.flat_map(|page| each(page, |page| page));
+            let write = async |(record, outcome)| {
+                let fate = self.one(area, rule, record, outcome, Attempt::First).await;
+                self.count(fate, progress)
+            };
+            return self.work(objects, write).await;
         };
-        let fates = pages
-            .flat_map(|page| each(page, together::cut))
-            .map(async |objects| match objects {
-                Ok(objects) => self.together(area, rule, ours, objects).await,
-                Err(error) => vec![Err(error)],
-            })
-            .buffer_unordered(concurrency)
-            .flat_map(stream::iter);
-        self.count(fates, progress).await
+        let groups = pages.flat_map(|page| each(page, together::cut));
+        let write = async |objects| {
+            let fates = self.together(area, rule, ours, objects).await;
+            let counted = fates.into_iter().map(|fate| self.count(fate, progress));
+            // To the last, whatever fails.
+            counted.fold(Ok(()), Result::and)
+        };
+        self.work(groups, write).await
     }
 
-    /// Counts what became of the objects, to the last, whatever fails; gives the first failure.
-    async fn count(
+    /// Works through what there is, as many at a time as may be in flight, to the last, whatever
+    /// fails: after a failure what was read is only drained, for `one` begins nothing new. Gives the
+    /// first failure.
+    ///
+    /// The hands are as many as work at a time, rather than as many as there is work: the state of a
+    /// write is too large to be made, moved and wiped for every object.
+    async fn work<T>(
         &self,
-        fates: impl Stream<Item = Result<Fate, RunError>>,
-        progress: &Progress,
+        work: impl Stream<Item = Result<T, RunError>>,
+        hand: impl AsyncFn(T) -> Result<(), RunError>,
     ) -> Result<(), RunError> {
-        let mut fates = std::pin::pin!(fates);
-        let mut failure = None;
-        // After a failure what was read is only drained: `one` begins nothing new.
-        while let Some(outcome) = fates.next().await {
-            match outcome {
-                Ok(fate) => {
-                    progress.advance(u64::from(fate.was_looked_at()));
-                    self.state.add(fate);
-                }
-                Err(error) => {
+        let work = std::pin::pin!(work.fuse());
+        let work = Mutex::new(work);
+        let failure = RefCell::new(None);
+        let hands = (0..self.options.pace.concurrency()).map(async |_| {
+            loop {
+                let next = work.lock().await.next().await;
+                let Some(next) = next else { break };
+                let outcome = match next {
+                    Ok(object) => hand(object).await,
+                    Err(error) => Err(error),
+                };
+                if let Err(error) = outcome {
                     self.failed.set(true);
-                    failure.get_or_insert(error);
+                    failure.borrow_mut().get_or_insert(error);
                 }
             }
-        }
-        failure.map_or(Ok(()), Err)
+        });
+        join_all(hands).await;
+        failure.into_inner().map_or(Ok(()), Err)
+    }
+
+    fn count(&self, fate: Result<Fate, RunError>, progress: &Progress) -> Result<(), RunError> {
+        let fate = fate?;
+        progress.advance(u64::from(fate.was_looked_at()));
+        self.state.add(fate);
+        Ok(())
     }
 
     fn may_begin(&self) -> bool {

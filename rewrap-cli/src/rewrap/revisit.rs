@@ -59,10 +59,8 @@ impl Rewrap<'_> {
             }
             self.check_key(rule).await?;
             self.options.pace.turn_to(area.store);
-            let fates = stream::iter(ours)
-                .map(async |left| self.again(area, rule, left).await)
-                .buffer_unordered(self.options.pace.concurrency());
-            self.count(fates, progress).await?;
+            let again = async |left| self.count(self.again(area, rule, left).await, progress);
+            self.work(stream::iter(ours).map(Ok), again).await?;
         }
         Ok(())
     }
