@@ -53,9 +53,12 @@ chaos: servers
 kms-contract:
 	@$(CARGO) run --locked --quiet --example kms-contract
 
-# Ratios against the limits of the same run; see benches/.
+# Ratios against the limits of the same run; see benches/. Every verdict is added to benches/history.tsv.
+#   make bench [RINGFENCE_BENCH_OBJECTS=1000000]
 bench:
 	@$(ETCD) >/dev/null
+	RINGFENCE_BENCH_HISTORY=$(CURDIR)/benches/history.tsv \
+	RINGFENCE_BENCH_LABEL="$$(date -u +%F)	$$(git describe --always --dirty)" \
 	$(CARGO) bench --locked --package ringfence --no-fail-fast --bench '*'
 
 lint:

@@ -63,7 +63,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
     let [bare, front] = per_call;
     println!("front / bare {:.3}x", front / bare);
-    target::report(&format!("front <= {MOST}x of bare"), front <= MOST * bare);
+    target::report(
+        "front, times the instructions without it",
+        front / bare,
+        ..=MOST,
+    );
     Ok(())
 }
 

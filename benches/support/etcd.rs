@@ -29,6 +29,8 @@ impl Etcd {
         let [client, peer] = free_addresses()?;
         let child = Command::new(binary()?)
             .args(["--name=bench", "--log-level=error"])
+            // A million objects, and what they were before.
+            .arg("--quota-backend-bytes=17179869184")
             .arg("--data-dir")
             .arg(data.path().join("data"))
             .arg(format!("--listen-client-urls=http://{client}"))
