@@ -7,6 +7,7 @@
 
 use std::{fmt, sync::Arc};
 
+mod ask;
 mod auth;
 mod call;
 mod config;
@@ -30,8 +31,9 @@ use auth::Auth;
 use call::{Caller, Member};
 use wire::etcdserverpb::{RangeRequest, ResponseHeader, kv_client::KvClient};
 
+pub use ask::{Ask, Key};
 pub use config::{Login, StoreConfig, TlsFiles};
-pub use error::{Ask, Causes, Key, StoreError};
+pub use error::{Causes, StoreError};
 pub use lock::Lock;
 pub use put::Put;
 pub use range::{Page, RangeOptions, Record, key_after, prefix_end};
