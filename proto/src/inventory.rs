@@ -203,6 +203,8 @@ pub struct RewrapReport {
     pub total: u64,
     /// Objects brought to the current key.
     pub rewrapped: u64,
+    /// The values that were replaced, together, in bytes.
+    pub bytes: u64,
     /// Objects of the first pass that needed nothing.
     pub already_current: u64,
     /// Compare-and-swaps that lost to another writer; each was judged again.

@@ -102,6 +102,9 @@ pub struct StatusArgs {
     /// Exit with 1 if anything is stale, in plain text or unreadable.
     #[arg(long)]
     pub exit_code: bool,
+    /// No progress on stderr; warnings, errors and what follows are still told.
+    #[arg(long, short)]
+    pub quiet: bool,
     /// Format on stdout.
     #[arg(long, short, value_enum, default_value_t)]
     pub output: Output,
@@ -119,6 +122,9 @@ pub struct PlanArgs {
     /// How fast.
     #[command(flatten)]
     pub pace: PaceArgs,
+    /// No progress on stderr; warnings, errors and what follows are still told.
+    #[arg(long, short)]
+    pub quiet: bool,
     /// Format on stdout.
     #[arg(long, short, value_enum, default_value_t)]
     pub output: Output,
@@ -133,6 +139,9 @@ pub struct VerifyArgs {
     /// Which objects.
     #[command(flatten)]
     pub scope: Scope,
+    /// No progress on stderr; warnings, errors and what follows are still told.
+    #[arg(long, short)]
+    pub quiet: bool,
     /// Format on stdout.
     #[arg(long, short, value_enum, default_value_t)]
     pub output: Output,

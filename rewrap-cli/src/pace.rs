@@ -96,6 +96,11 @@ impl Pace {
         self.limits.concurrency.into()
     }
 
+    /// How many are in flight.
+    pub fn in_flight(&self) -> u32 {
+        self.in_flight.get()
+    }
+
     /// How often fewer were let into flight because the store was slow or said so.
     pub fn backed_off(&self) -> u64 {
         self.backed_off.get() + self.window.borrow().backed_off()

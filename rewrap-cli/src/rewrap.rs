@@ -21,7 +21,7 @@ use crate::{
     keys::{KeyChange, WriteDekError},
     kms::KmsError,
     pace::{Pace, Stop},
-    progress::Progress,
+    progress::RunProgress,
     scan::Scan,
     scope::Scope,
     session::Session,
@@ -133,15 +133,15 @@ impl<'a> Rewrap<'a> {
     /// # Errors
     /// What makes going on pointless or unsafe: etcd is away or full, or the current key changed.
     /// What concerns one object only is counted instead.
-    pub async fn pass(&self, progress: &Progress) -> Result<PassEnd, RunError> {
+    pub async fn pass(&self, progress: &RunProgress) -> Result<PassEnd, RunError> {
         self.state.begin_pass();
         for area in self.areas.iter() {
-            let (Content::Objects { rule, .. }, Some(path)) =
+            let (Content::Objects { resource, rule, .. }, Some(path)) =
                 (&area.content, self.options.scope.path(area))
             else {
                 continue;
             };
-            progress.at(&area.display());
+            progress.at(&resource.to_string());
             self.options.pace.turn_to(area.store);
             let end = self.area(area, rule, &path, progress).await?;
             if !matches!(end, PassEnd::Finished) {
@@ -159,7 +159,7 @@ impl<'a> Rewrap<'a> {
         area: &Area,
         rule: &Rule,
         path: &str,
-        progress: &Progress,
+        progress: &RunProgress,
     ) -> Result<PassEnd, RunError> {
         let (pages, opened) = mpsc::channel(1);
         let (read, written) = tokio::join!(
@@ -223,7 +223,7 @@ impl<'a> Rewrap<'a> {
         area: &Area,
         rule: &Rule,
         pages: mpsc::Receiver<OpenedPage>,
-        progress: &Progress,
+        progress: &RunProgress,
     ) -> Result<(), RunError> {
         let pages = stream::unfold(pages, async |mut pages| {
             let page = pages.recv().await.filter(|_| self.may_begin())?;
@@ -280,9 +280,9 @@ impl<'a> Rewrap<'a> {
         failure.into_inner().map_or(Ok(()), Err)
     }
 
-    fn count(&self, fate: Result<Fate, RunError>, progress: &Progress) -> Result<(), RunError> {
+    fn count(&self, fate: Result<Fate, RunError>, progress: &RunProgress) -> Result<(), RunError> {
         let fate = fate?;
-        progress.advance(u64::from(fate.was_looked_at()));
+        progress.advance(u64::from(fate.is_progress()));
         self.state.add(fate);
         Ok(())
     }

@@ -52,6 +52,8 @@ pub struct Session {
     pub stores: Vec<NamedStore>,
     /// KMS providers and DEK sources.
     pub keys: Keys,
+    /// Whether progress is kept from stderr.
+    pub quiet: bool,
     /// Which kind of DEK source the apiservers write, where that was said or the release knows no
     /// other.
     dek_type: Option<DekSourceType>,
@@ -90,6 +92,7 @@ impl Session {
             prefix: inputs.prefix,
             stores,
             keys,
+            quiet: false,
             dek_type: dek_type(connection.dek_type, inputs.version),
             observed: BTreeMap::new(),
             version,

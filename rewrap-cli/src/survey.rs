@@ -126,7 +126,7 @@ async fn read_once(
         eprintln!("warning: nothing is stored of {missing}; is it written as it is in the file?");
     }
     let mut survey = Survey::new(session, &areas, depth, revisions);
-    let progress = Progress::start("reading", None);
+    let progress = Progress::start("reading", session.quiet);
     for area in areas.iter() {
         if let Some(path) = scope.path(area) {
             survey.area(area, &path, &progress).await?;

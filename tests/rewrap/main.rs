@@ -15,6 +15,7 @@ mod memory;
 mod order;
 mod pace;
 mod plugins;
+mod progress;
 mod refusals;
 mod safety;
 mod snapshot;

@@ -120,6 +120,9 @@ pub struct RunArgs {
     /// kept.
     #[arg(long, value_name = "FILE", help_heading = "Files")]
     pub undo_file: Option<PathBuf>,
+    /// No progress on stderr; warnings, errors and what follows are still told.
+    #[arg(long, short)]
+    pub quiet: bool,
     /// Format of the report on stdout.
     #[arg(long, short, value_enum, default_value_t)]
     pub output: Output,

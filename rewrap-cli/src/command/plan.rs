@@ -8,6 +8,7 @@ use kms_proto::inventory::{
 use super::{CommandError, Exit, status};
 use crate::{
     cli::{Output, PaceArgs, PlanArgs},
+    progress::Target,
     report,
     scope::Scope,
     session::Session,
@@ -21,6 +22,7 @@ pub(super) use load::{Load, Tight};
 /// Shows what `run` would do, and what it would cost.
 pub(super) async fn plan(args: PlanArgs) -> Result<Exit, CommandError> {
     let mut session = Session::open(&args.connection).await?;
+    session.quiet = args.quiet;
     status::warn_of_silent_plugins(&session);
     let inventory = survey(&mut session, &Scope::new(&args.scope), Depth::Opened).await?;
     let mut loads = Vec::new();
@@ -50,6 +52,21 @@ pub(super) fn under_kms_v1(inventory: &Inventory) -> u64 {
 /// All objects that are encrypted as they should be: a run rewrites them where it is told to.
 pub(super) fn encrypted_and_current(inventory: &Inventory) -> u64 {
     count(inventory, is_encrypted_and_current)
+}
+
+/// The resources with objects in such rows of an inventory.
+pub(super) fn targets(
+    inventory: &Inventory,
+    is_written: impl Fn(&WrittenWith) -> bool,
+) -> Vec<Target> {
+    let resources = inventory.resources.iter().map(|resource| {
+        let rows = resource.written_with.iter().filter(|row| is_written(row));
+        Target {
+            resource: resource.resource.clone(),
+            objects: rows.map(|row| row.objects).sum(),
+        }
+    });
+    resources.filter(|target| target.objects > 0).collect()
 }
 
 fn count(inventory: &Inventory, counts: impl Fn(&WrittenWith) -> bool) -> u64 {

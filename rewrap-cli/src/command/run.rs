@@ -2,12 +2,15 @@
 
 use std::{sync::Arc, time::Duration};
 
-use kms_proto::inventory::{Inventory, RewrapReport};
+use kms_proto::inventory::{Inventory, RewrapReport, WrittenWith};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{
     CommandError, Exit,
-    plan::{encrypted_and_current, left_to_rewrite, under_kms_v1},
+    plan::{
+        encrypted_and_current, is_encrypted_and_current, is_to_rewrite, is_under_kms_v1,
+        left_to_rewrite, targets, under_kms_v1,
+    },
     status,
 };
 use crate::{
@@ -15,6 +18,7 @@ use crate::{
     cli::{Output, ProofArgs, RunArgs},
     journal::Journal,
     pace::{Pace, Stop},
+    progress::tell,
     report,
     rewrap::{Options, PassEnd, Room, RunState, Trail, UndoHeader},
     scope::Scope,
@@ -39,6 +43,7 @@ pub(super) use writing::{release, take_lock};
 pub(super) async fn run(args: RunArgs) -> Result<Exit, CommandError> {
     let apiservers = apiservers(&args.proof)?;
     let mut session = Session::open(&args.connection).await?;
+    session.quiet = args.quiet;
     status::warn_of_silent_plugins(&session);
     let mut options = options(&args, &session);
     let state = RunState::new(args.proof.assume_converged);
@@ -74,6 +79,7 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, CommandError> {
             options: &options,
             stop: Arc::clone(&stop),
             state: &state,
+            targets: targets(&inventory, |row| is_meant(&args, row)),
         };
         let writing = writing.under_lock(&apiservers, &args, work);
         ended = stopped::while_silent(silence.as_mut(), stop, writing).await;
@@ -134,6 +140,18 @@ fn forced(args: &RunArgs, inventory: &Inventory) -> u64 {
     forced
 }
 
+/// Whether the run rewrites the objects of a row.
+fn is_meant(args: &RunArgs, row: &WrittenWith) -> bool {
+    let state = is_to_rewrite(row)
+        || args.force_kms_v1 && is_under_kms_v1(row)
+        || args.also_current && is_encrypted_and_current(row);
+    state
+        && args
+            .from_key
+            .as_ref()
+            .is_none_or(|from| row.key.key == *from)
+}
+
 fn options(args: &RunArgs, session: &Session) -> Options {
     let stores = session.stores.iter().map(|named| named.store.clone());
     let patience = match args.apiservers_stopped {
@@ -179,7 +197,9 @@ fn stop_on_signals() -> Result<Arc<Stop>, CommandError> {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
         }
-        eprintln!("rewrap: stopping; what is in flight is finished first");
+        tell(format_args!(
+            "rewrap: stopping; what is in flight is finished first"
+        ));
         asked.request();
     });
     Ok(stop)

@@ -14,6 +14,7 @@ use crate::{
 /// Shows what is stored under which key.
 pub(super) async fn status(args: StatusArgs) -> Result<Exit, CommandError> {
     let mut session = Session::open(&args.connection).await?;
+    session.quiet = args.quiet;
     warn_of_silent_plugins(&session);
     let depth = if args.fast {
         Depth::Fast

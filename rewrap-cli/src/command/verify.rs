@@ -17,6 +17,7 @@ use crate::{
 /// Opens everything at one revision and says whether anything is left to rewrite.
 pub(super) async fn verify(args: VerifyArgs) -> Result<Exit, CommandError> {
     let mut session = Session::open(&args.connection).await?;
+    session.quiet = args.quiet;
     status::warn_of_silent_plugins(&session);
     let scope = Scope::new(&args.scope);
     let inventory = survey_at_one_revision(&mut session, &scope).await?;

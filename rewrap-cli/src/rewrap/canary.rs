@@ -84,7 +84,10 @@ impl Rewrap<'_> {
                 };
                 match read_back(apiservers, &url, revision).await {
                     Ok(proved) => {
-                        self.state.add(Fate::Rewrapped { conflicts: 0 });
+                        self.state.add(Fate::Rewrapped {
+                            conflicts: 0,
+                            bytes: record.value.len() as u64,
+                        });
                         if proved {
                             return Ok(());
                         }

@@ -43,6 +43,8 @@ pub enum Fate {
     Rewrapped {
         /// Compare-and-swaps lost on the way.
         conflicts: u64,
+        /// The length of the value that was replaced.
+        bytes: u64,
     },
     /// Deleted by somebody else.
     Vanished {
@@ -52,12 +54,14 @@ pub enum Fate {
 }
 
 impl Fate {
-    /// Whether the object counts among those looked at.
-    pub fn was_looked_at(&self) -> bool {
-        !matches!(
-            self,
-            Self::Deferred { .. } | Self::NotBegun | Self::NotChosen
-        )
+    /// Whether there is one object less to rewrite.
+    pub fn is_progress(&self) -> bool {
+        match self {
+            Self::AlreadyCurrent { conflicts } => *conflicts > 0,
+            Self::Failed { error, .. } => !matches!(error, ObjectError::Open(_)),
+            Self::Rewrapped { .. } | Self::Vanished { .. } => true,
+            Self::Deferred { .. } | Self::NotBegun | Self::NotChosen | Self::Unknowable => false,
+        }
     }
 }
 
@@ -143,7 +147,8 @@ impl Rewrap<'_> {
             let lost = match put {
                 Ok(Put::Done { revision }) => {
                     self.state.mark(area.store, revision);
-                    let fate = Fate::Rewrapped { conflicts };
+                    let bytes = record.value.len() as u64;
+                    let fate = Fate::Rewrapped { conflicts, bytes };
                     return match trail.after(&record, keys, revision, "rewritten").await {
                         Ok(()) => Ok(fate),
                         Err(error) => {

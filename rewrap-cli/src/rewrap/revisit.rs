@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     area::{Area, Content},
-    progress::Progress,
+    progress::RunProgress,
     stored::Rule,
 };
 
@@ -47,16 +47,17 @@ impl Rewrap<'_> {
     }
 
     /// Reads and writes what was left, store by store.
-    pub(super) async fn revisit(&self, progress: &Progress) -> Result<(), RunError> {
+    pub(super) async fn revisit(&self, progress: &RunProgress) -> Result<(), RunError> {
         let deferred = self.deferred.take();
         for (index, area) in self.areas.iter().enumerate() {
-            let Content::Objects { rule, .. } = &area.content else {
+            let Content::Objects { resource, rule, .. } = &area.content else {
                 continue;
             };
             let ours: Vec<_> = deferred.iter().filter(|left| left.area == index).collect();
             if ours.is_empty() || !self.may_begin() {
                 continue;
             }
+            progress.at(&resource.to_string());
             self.check_key(rule).await?;
             self.options.pace.turn_to(area.store);
             let again = async |left| self.count(self.again(area, rule, left).await, progress);

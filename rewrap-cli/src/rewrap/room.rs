@@ -17,6 +17,7 @@ use tokio::{
 
 use super::growth;
 use crate::{
+    progress::tell,
     report::bytes,
     store::{EndpointStatus, Kind, Store},
 };
@@ -49,6 +50,8 @@ struct StoreRoom {
     taken_before: Cell<u64>,
     /// What the last one who had to wait wants.
     wanted: Cell<Option<u64>>,
+    /// What the fullest member said last: bytes in use, and its quota.
+    seen: Cell<Option<(u64, Option<u64>)>>,
     /// Since when nothing could be written.
     starving: Cell<Option<Instant>>,
 }
@@ -85,6 +88,7 @@ impl Room {
             taken: Cell::new(0),
             taken_before: Cell::new(0),
             wanted: Cell::new(None),
+            seen: Cell::new(None),
             starving: Cell::new(None),
         });
         Self {
@@ -118,6 +122,13 @@ impl Room {
             self.looked.notified().await;
         }
         Ok(())
+    }
+
+    /// What is known of the databases: for each store that has answered its index, the bytes in use
+    /// and the quota, where it has one.
+    pub fn seen(&self) -> impl Iterator<Item = (usize, u64, Option<u64>)> {
+        let seen = self.stores.iter().map(|room| room.seen.get()).enumerate();
+        seen.filter_map(|(store, seen)| seen.map(|(in_use, quota)| (store, in_use, quota)))
     }
 
     /// Asks the members again and again, as long as it is polled.
@@ -162,6 +173,11 @@ impl StoreRoom {
         }
         // Nobody answered: what was left before is left still.
         let (left, member) = fullest?;
+        let quota_told = match self.store.kind() {
+            Kind::Etcd => Some(quota(member)),
+            Kind::Kine => None,
+        };
+        self.seen.set(Some((in_use(member), quota_told)));
         let unseen = self.taken.get() - taken_before;
         let left = left.saturating_sub(unseen);
         self.left.set(Some(left));
@@ -171,7 +187,7 @@ impl StoreRoom {
         };
         if left >= wanted {
             if self.starving.take().is_some() {
-                eprintln!("rewrap: etcd has room again; going on");
+                tell(format_args!("rewrap: etcd has room again; going on"));
             }
             return None;
         }
@@ -181,14 +197,14 @@ impl StoreRoom {
         let (in_use, quota) = (in_use(member), quota(member));
         let since = self.starving.get().unwrap_or_else(|| {
             if !patience.is_zero() {
-                eprintln!(
+                tell(format_args!(
                     "rewrap: the database of {} has {} in use of a quota of {}; waiting up to {} s for \
                      the apiservers to compact it",
                     member.endpoint,
                     bytes(in_use),
                     bytes(quota),
                     patience.as_secs()
-                );
+                ));
             }
             Instant::now()
         });

@@ -14,6 +14,7 @@ use super::{Fate, recent::Recent};
 use crate::{
     chain::Chain,
     keys::{Keys, WriteDekError},
+    progress::Figures,
     stored::{KmsName, WriteDek},
 };
 
@@ -44,6 +45,7 @@ impl RunState {
             kind: "RewrapReport",
             total: 0,
             rewrapped: 0,
+            bytes: 0,
             already_current: 0,
             conflicts: 0,
             vanished: 0,
@@ -134,6 +136,19 @@ impl RunState {
         report
     }
 
+    /// The figures that it knows, as of now.
+    pub fn figures(&self) -> Figures {
+        let report = self.report.borrow();
+        Figures {
+            rewrapped: report.rewrapped,
+            bytes: report.bytes,
+            conflicts: report.conflicts,
+            vanished: report.vanished,
+            failed: report.failures.len() as u64,
+            ..Figures::default()
+        }
+    }
+
     /// Objects written so far.
     pub fn rewrapped(&self) -> u64 {
         self.report.borrow().rewrapped
@@ -170,7 +185,8 @@ impl RunState {
             }),
             Fate::NotBegun | Fate::NotChosen => {}
             Fate::Unknowable => report.unknowable += 1,
-            Fate::Rewrapped { conflicts } => {
+            Fate::Rewrapped { conflicts, bytes } => {
+                report.bytes += bytes;
                 report.rewrapped += 1;
                 report.conflicts += conflicts;
                 let now = Instant::now();

@@ -116,7 +116,12 @@ impl Rewrap<'_> {
         match put {
             Ok(Together::Done { revision }) => {
                 self.state.mark(area.store, revision);
-                fates.extend(swaps.iter().map(|_| Ok(Fate::Rewrapped { conflicts: 0 })));
+                fates.extend(replaced.iter().map(|(record, _)| {
+                    Ok(Fate::Rewrapped {
+                        conflicts: 0,
+                        bytes: record.value.len() as u64,
+                    })
+                }));
                 let told = replaced.iter().map(|(record, [from, to])| {
                     trail.after(record, [from, to], revision, "rewritten")
                 });

@@ -6,10 +6,13 @@ use crate::{
     apiserver::Apiserver,
     chain::Chain,
     cli::RunArgs,
-    command::{CommandError, plan::left_to_rewrite},
+    command::{
+        CommandError,
+        plan::{is_to_rewrite, left_to_rewrite, targets},
+    },
     pace::Stop,
     printable::OneLine,
-    progress::Progress,
+    progress::{Database, Figures, RunProgress, Target, tell},
     rewrap::{Options, PassEnd, Rewrap, RunError, RunState},
     session::Session,
     store::Lock,
@@ -31,6 +34,8 @@ pub(super) struct Writing<'a> {
     pub(super) options: &'a Options,
     pub(super) stop: Arc<Stop>,
     pub(super) state: &'a RunState,
+    /// What the newest look at the store found to be rewritten.
+    pub(super) targets: Vec<Target>,
 }
 
 impl Writing<'_> {
@@ -51,7 +56,9 @@ impl Writing<'_> {
         let ended = tokio::select! {
             ended = &mut all => ended,
             () = lock.lost() => {
-                eprintln!("rewrap: the lock is lost; what is in flight is finished");
+                tell(format_args!(
+                    "rewrap: the lock is lost; what is in flight is finished"
+                ));
                 stop.request();
                 all.await
             }
@@ -80,7 +87,7 @@ impl Writing<'_> {
         let mut proved = false;
         for pass in 1..=MAX_PASSES {
             let before = self.state.rewrapped();
-            let ended = self.proved_pass(&mut proved, apiservers, work).await;
+            let ended = self.proved_pass(&mut proved, apiservers).await;
             let rotated_to = ended.as_ref().err().and_then(CommandError::rotated_to);
             if let Some(key_id) = rotated_to.filter(|_| follow && pass < MAX_PASSES) {
                 let key_id = OneLine(key_id.as_str());
@@ -97,6 +104,7 @@ impl Writing<'_> {
             }
             let proof = survey(self.session, &self.options.scope, Depth::Opened).await?;
             self.state.count_pass();
+            self.targets = targets(&proof, is_to_rewrite);
             let left = left_to_rewrite(&proof);
             self.state.set_left(answers_for(left));
             if left == 0 || self.state.rewrapped() == before {
@@ -111,13 +119,12 @@ impl Writing<'_> {
         &self,
         proved: &mut bool,
         apiservers: &[Apiserver],
-        work: u64,
     ) -> Result<PassEnd, CommandError> {
         if !*proved {
             self.canary(apiservers).await?;
             *proved = true;
         }
-        Ok(self.pass(work).await?)
+        Ok(self.pass().await?)
     }
 
     async fn canary(&self, apiservers: &[Apiserver]) -> Result<(), CommandError> {
@@ -131,16 +138,34 @@ impl Writing<'_> {
         Ok(())
     }
 
-    async fn pass(&self, work: u64) -> Result<PassEnd, RunError> {
+    async fn pass(&self) -> Result<PassEnd, RunError> {
         let areas = self.session.areas().await?;
         let rewrap = Rewrap::new(self.session, &areas, self.options, &self.stop, self.state);
-        let progress = Progress::start("rewriting", Some(work));
+        let limit = self.options.limit;
+        let limit = limit.map(|limit| limit.saturating_sub(self.state.rewrapped()));
+        let progress = RunProgress::start(self.targets.clone(), limit, self.session.quiet);
         let end = tokio::select! {
             end = rewrap.pass(&progress) => end,
             never = self.options.room.watch() => match never {},
+            never = progress.follow(|| self.figures(), |_| {}) => match never {},
         };
         progress.finish();
         end
+    }
+
+    fn figures(&self) -> Figures {
+        let seen = self.options.room.seen();
+        let databases = seen.map(|(store, in_use, quota)| Database {
+            store: self.session.stores[store].name.clone(),
+            in_use,
+            quota,
+        });
+        Figures {
+            in_flight: self.options.pace.in_flight(),
+            backed_off: self.options.pace.backed_off(),
+            databases: databases.collect(),
+            ..self.state.figures()
+        }
     }
 }
 
