@@ -7,7 +7,8 @@
 //! * [`session`]: from flags to an open store, the rules and the KMS providers.
 //! * the engine: [`area`] and [`scope`] say what there is and what is meant, [`survey`] counts,
 //!   [`watch`] looks on, [`stopped`] sees that nobody else writes, [`rewrap`] writes, [`keys`]
-//!   unwraps DEK sources, [`scan`] and [`pace`] say how, [`journal`] keeps what was done.
+//!   unwraps DEK sources, [`scan`] and [`pace`] say how, [`journal`] keeps what was done,
+//!   [`progress`] and [`metrics`] tell how it goes.
 //! * [`store`], [`kms`] and [`apiserver`]: the only code that talks to anybody.
 //! * [`explain`]: what kube-apiserver's error texts mean.
 //! * [`config`]: the files that kube-apiserver reads, judged as it judges them.
@@ -24,6 +25,7 @@ pub mod explain;
 pub mod journal;
 pub mod keys;
 pub mod kms;
+pub mod metrics;
 pub mod pace;
 mod printable;
 pub mod progress;

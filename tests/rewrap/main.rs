@@ -12,6 +12,7 @@ mod gates;
 mod kills;
 mod kms_v1;
 mod memory;
+mod metrics;
 mod order;
 mod pace;
 mod plugins;

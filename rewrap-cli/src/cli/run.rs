@@ -120,6 +120,10 @@ pub struct RunArgs {
     /// kept.
     #[arg(long, value_name = "FILE", help_heading = "Files")]
     pub undo_file: Option<PathBuf>,
+    /// Write how it goes to this file every 5 s and at the end, in Prometheus' text format: for
+    /// the textfile collector of node_exporter, whose files end in `.prom`.
+    #[arg(long, value_name = "FILE", help_heading = "Files")]
+    pub metrics_file: Option<PathBuf>,
     /// No progress on stderr; warnings, errors and what follows are still told.
     #[arg(long, short)]
     pub quiet: bool,

@@ -13,6 +13,7 @@ use crate::{
     area::AreaError,
     journal::JournalError,
     keys::WriteDekError,
+    metrics::MetricsError,
     rewrap::{CanaryError, RunError},
     session::SessionError,
     stopped::StoppedError,
@@ -101,6 +102,9 @@ pub enum CommandError {
     /// A file of a run cannot be opened.
     #[error(transparent)]
     Journal(#[from] JournalError),
+    /// The metrics cannot be written.
+    #[error(transparent)]
+    Metrics(#[from] MetricsError),
     /// A file cannot be read.
     #[error("cannot read {}", path.display())]
     File {
@@ -155,7 +159,9 @@ impl CommandError {
             | Self::Gates(_)
             | Self::NoProof(_)
             | Self::NotAsked(_) => Exit::Gate,
-            Self::Io(_) | Self::Journal(_) | Self::NotFound(_) | Self::NoUid => Exit::Runtime,
+            Self::Io(_) | Self::Journal(_) | Self::Metrics(_) | Self::NotFound(_) | Self::NoUid => {
+                Exit::Runtime
+            }
             Self::Session(error) => of_session(error),
             Self::Snapshot(error) => of_snapshot(error),
             Self::Stopped(StoppedError::Store(error)) => of_store(error),

@@ -17,6 +17,7 @@ use crate::{
     apiserver::{Apiserver, Credentials},
     cli::{Output, ProofArgs, RunArgs},
     journal::Journal,
+    metrics::MetricsFile,
     pace::{Pace, Stop},
     progress::tell,
     report,
@@ -41,6 +42,16 @@ pub(super) use writing::{release, take_lock};
 
 /// Rewrites everything in scope that is not under the current key.
 pub(super) async fn run(args: RunArgs) -> Result<Exit, CommandError> {
+    let metrics = args.metrics_file.as_deref().map(MetricsFile::begin);
+    let metrics = metrics.transpose()?;
+    let ended = rewrap(args, metrics.as_ref()).await;
+    if let Some(metrics) = &metrics {
+        metrics.end(ended.as_ref().map_or_else(CommandError::exit, |exit| *exit) as u8);
+    }
+    ended
+}
+
+async fn rewrap(args: RunArgs, metrics: Option<&MetricsFile>) -> Result<Exit, CommandError> {
     let apiservers = apiservers(&args.proof)?;
     let mut session = Session::open(&args.connection).await?;
     session.quiet = args.quiet;
@@ -80,6 +91,7 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, CommandError> {
             stop: Arc::clone(&stop),
             state: &state,
             targets: targets(&inventory, |row| is_meant(&args, row)),
+            metrics,
         };
         let writing = writing.under_lock(&apiservers, &args, work);
         ended = stopped::while_silent(silence.as_mut(), stop, writing).await;

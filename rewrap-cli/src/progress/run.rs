@@ -148,7 +148,8 @@ impl RunProgress {
         }
     }
 
-    fn left(&self) -> u64 {
+    /// Objects that are still to be done.
+    pub fn left(&self) -> u64 {
         self.total.saturating_sub(self.done.get())
     }
 

@@ -10,6 +10,7 @@ use crate::{
         CommandError,
         plan::{is_to_rewrite, left_to_rewrite, targets},
     },
+    metrics::MetricsFile,
     pace::Stop,
     printable::OneLine,
     progress::{Database, Figures, RunProgress, Target, tell},
@@ -36,6 +37,7 @@ pub(super) struct Writing<'a> {
     pub(super) state: &'a RunState,
     /// What the newest look at the store found to be rewritten.
     pub(super) targets: Vec<Target>,
+    pub(super) metrics: Option<&'a MetricsFile>,
 }
 
 impl Writing<'_> {
@@ -144,11 +146,20 @@ impl Writing<'_> {
         let limit = self.options.limit;
         let limit = limit.map(|limit| limit.saturating_sub(self.state.rewrapped()));
         let progress = RunProgress::start(self.targets.clone(), limit, self.session.quiet);
+        let publish = |figures: &Figures| {
+            if let Some(metrics) = self.metrics {
+                metrics.publish(figures);
+            }
+        };
         let end = tokio::select! {
             end = rewrap.pass(&progress) => end,
             never = self.options.room.watch() => match never {},
-            never = progress.follow(|| self.figures(), |_| {}) => match never {},
+            never = progress.follow(|| self.figures(), publish) => match never {},
         };
+        publish(&Figures {
+            left: progress.left(),
+            ..self.figures()
+        });
         progress.finish();
         end
     }
