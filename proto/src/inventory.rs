@@ -41,6 +41,9 @@ pub struct Inventory {
     /// Where the others are, if there are more.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unreadable_rest: Option<UnreadableRest>,
+    /// Why values could not be opened, the most frequent cause first; 100 at most, and all others in
+    /// one more.
+    pub unreadable_causes: Vec<UnreadableCause>,
     /// Keys that no rule and no table knows; they are never written.
     pub unowned: Vec<Unowned>,
 }
@@ -73,6 +76,9 @@ pub struct ResourceInventory {
     pub path: String,
     /// The revision its last page was read at.
     pub revision: i64,
+    /// Whether a rule of the configuration covers the resource. Where none does, it is plain text by
+    /// omission.
+    pub covered: bool,
     /// What kube-apiserver writes this resource with.
     pub writes_with: KeyRef,
     /// All objects.
@@ -87,7 +93,8 @@ pub struct ResourceInventory {
     pub unreadable: u64,
     /// Under KMS v1, which stores no key id: nobody can tell which KEK version protects them.
     pub unknowable: u64,
-    /// One row per provider, key, key id and state.
+    /// One row per provider, key, key id and state; 1000 at most, and for each state and provider one
+    /// more with `others`.
     pub written_with: Vec<WrittenWith>,
 }
 
@@ -126,6 +133,9 @@ pub struct WrittenWith {
     /// The KEK version; KMS v2 only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key_id: Option<KeyId>,
+    /// Whether these are under several keys that no row is left for; the key has no name then.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub others: bool,
     /// What they all are.
     pub state: ObjectState,
     /// How many.
@@ -164,6 +174,20 @@ impl Inventory {
         let rest = self.unreadable_rest.as_ref().map_or(0, |rest| rest.objects);
         self.unreadable.len() as u64 + rest
     }
+}
+
+/// Why some values could not be opened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct UnreadableCause {
+    /// As [`Unreadable`] has it; nothing for all causes beyond those that are told apart.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// How many values.
+    pub objects: u64,
+    /// The first of their etcd keys.
+    pub example: String,
+    /// What to type or to do next.
+    pub next: String,
 }
 
 /// The values that could not be opened and do not fit into the document.

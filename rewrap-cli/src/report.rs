@@ -5,7 +5,10 @@ mod diff;
 use comfy_table::{CellAlignment, Table, presets::NOTHING};
 use kms_proto::{
     KeyId,
-    inventory::{Inventory, KeyRef, ObjectState, ResourceInventory, RewrapPlan, RewrapReport},
+    inventory::{
+        Inventory, KeyRef, ObjectState, ResourceInventory, RewrapPlan, RewrapReport, Unreadable,
+        WrittenWith,
+    },
 };
 use serde::Serialize;
 
@@ -62,13 +65,7 @@ pub fn inventory_table(inventory: &Inventory) -> String {
         format!("{table}\n\n")
     };
     text.push_str(&sums(inventory));
-    if !plain.is_empty() {
-        let objects: u64 = plain.iter().map(|resource| resource.total).sum();
-        text.push_str(&format!(
-            "{objects} more in {} that nothing encrypts\n",
-            counted(plain.len() as u64, "resource")
-        ));
-    }
+    text.push_str(&plain_text(&plain));
     for unowned in &inventory.unowned {
         text.push_str(&format!(
             "{}: {} keys left alone: {}\n",
@@ -77,24 +74,104 @@ pub fn inventory_table(inventory: &Inventory) -> String {
             unowned.reason
         ));
     }
-    for unreadable in inventory.unreadable.iter().take(UNREADABLE_SHOWN) {
+    text.push_str(&unreadable(inventory));
+    text
+}
+
+/// What is in plain text, because nothing else was asked for or because it was forgotten.
+fn plain_text(resources: &[&ResourceInventory]) -> String {
+    let objects = |resources: &[&ResourceInventory]| -> u64 {
+        resources.iter().map(|resource| resource.total).sum()
+    };
+    let (chosen, mut forgotten): (Vec<_>, Vec<_>) =
+        resources.iter().partition(|resource| resource.covered);
+    let mut text = String::new();
+    if !chosen.is_empty() {
         text.push_str(&format!(
-            "unreadable: {}: {}\n",
-            OneLine(&unreadable.key),
-            unreadable.error
+            "{} more in {} whose rule writes plain text\n",
+            objects(&chosen),
+            counted(chosen.len() as u64, "resource")
         ));
     }
-    let more = inventory
-        .unreadable_count()
-        .saturating_sub(UNREADABLE_SHOWN as u64);
-    if more > 0 {
-        text.push_str(&format!("{more} more unreadable; -o json lists them\n"));
+    if !forgotten.is_empty() {
+        text.push_str(&format!(
+            "{} more in plain text: no rule of the configuration covers {}:\n",
+            objects(&forgotten),
+            match forgotten.len() {
+                1 => "this resource".to_owned(),
+                count => format!("these {count} resources"),
+            }
+        ));
+        forgotten.sort_by_key(|resource| std::cmp::Reverse(resource.total));
+        for resource in forgotten.iter().take(UNCOVERED_SHOWN) {
+            let name = OneLine(&resource.resource);
+            text.push_str(&format!("  {:>9} {name}\n", resource.total));
+        }
+        if forgotten.len() > UNCOVERED_SHOWN {
+            let more = &forgotten[UNCOVERED_SHOWN..];
+            text.push_str(&format!(
+                "  {:>9} in {}; -o json lists them\n",
+                objects(more),
+                counted(more.len() as u64, "more resource")
+            ));
+        }
     }
     text
 }
 
-/// Unreadable objects a person is shown; the document has all.
-const UNREADABLE_SHOWN: usize = 10;
+/// Each cause with its objects and what to do next.
+fn unreadable(inventory: &Inventory) -> String {
+    let mut text = String::new();
+    for cause in inventory.unreadable_causes.iter().take(CAUSES_SHOWN) {
+        let error = cause.error.as_deref().unwrap_or("of other causes");
+        let objects = cause.objects;
+        text.push_str(&format!("{objects} unreadable: {}\n", OneLine(error)));
+        let same = |one: &&Unreadable| {
+            cause
+                .error
+                .as_ref()
+                .is_some_and(|error| one.error == *error)
+        };
+        let mut keys: Vec<_> = inventory
+            .unreadable
+            .iter()
+            .filter(same)
+            .map(|one| &one.key)
+            .take(KEYS_SHOWN)
+            .collect();
+        if keys.is_empty() {
+            keys.push(&cause.example);
+        }
+        let more = objects.saturating_sub(keys.len() as u64);
+        for key in keys {
+            text.push_str(&format!("  {}\n", OneLine(key)));
+        }
+        if more > 0 {
+            text.push_str(&format!("  {more} more; -o json lists them\n"));
+        }
+        text.push_str(&format!("  next: {}\n", OneLine(&cause.next)));
+    }
+    let more = inventory
+        .unreadable_causes
+        .len()
+        .saturating_sub(CAUSES_SHOWN);
+    if more > 0 {
+        text.push_str(&format!(
+            "{} of unreadable objects; -o json lists them\n",
+            counted(more as u64, "more cause")
+        ));
+    }
+    text
+}
+
+/// Resources without a rule, causes, and keys of each cause that a person is shown; the document has
+/// all.
+const UNCOVERED_SHOWN: usize = 10;
+const CAUSES_SHOWN: usize = 10;
+const KEYS_SHOWN: usize = 3;
+
+/// Failures of a run a person is shown.
+const FAILURES_SHOWN: usize = 10;
 
 fn add_resource(table: &mut Table, resource: &ResourceInventory) {
     for (row, written) in resource.written_with.iter().enumerate() {
@@ -105,7 +182,7 @@ fn add_resource(table: &mut Table, resource: &ResourceInventory) {
         };
         table.add_row([
             name.to_owned(),
-            describe(&written.key, written.key_id.as_ref().map(KeyId::as_str)),
+            described(written),
             written.objects.to_string(),
             bytes(written.bytes),
             state_text(written.state).to_owned(),
@@ -121,6 +198,13 @@ pub(crate) fn state_text(state: ObjectState) -> &'static str {
         ObjectState::Unreadable => "unreadable",
         ObjectState::Unknowable => "unknowable",
     }
+}
+
+fn described(written: &WrittenWith) -> String {
+    if written.others {
+        return format!("{} under other keys", written.key.provider);
+    }
+    describe(&written.key, written.key_id.as_ref().map(KeyId::as_str))
 }
 
 pub(crate) fn describe(key: &KeyRef, key_id: Option<&str>) -> String {
@@ -257,15 +341,15 @@ pub fn report_text(report: &RewrapReport) -> String {
             counted(report.backed_off, "time")
         ));
     }
-    for failure in report.failures.iter().take(UNREADABLE_SHOWN) {
+    for failure in report.failures.iter().take(FAILURES_SHOWN) {
         text.push_str(&format!(
             "failed: {}: {}\n",
             OneLine(&failure.key),
             failure.error
         ));
     }
-    if report.failures.len() > UNREADABLE_SHOWN {
-        let more = report.failures.len() - UNREADABLE_SHOWN;
+    if report.failures.len() > FAILURES_SHOWN {
+        let more = report.failures.len() - FAILURES_SHOWN;
         text.push_str(&format!("{more} more failed; -o json lists them all\n"));
     }
     text
@@ -307,7 +391,7 @@ fn duration(seconds: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use kms_proto::inventory::{API_VERSION, WrittenWith};
+    use kms_proto::inventory::API_VERSION;
 
     use super::*;
 
@@ -323,6 +407,7 @@ mod tests {
         let written = |key: KeyRef, id: Option<&str>, state, objects| WrittenWith {
             key,
             key_id: id.map(|id| id.parse().unwrap()),
+            others: false,
             state,
             objects,
             bytes: objects * 1000,
@@ -339,6 +424,7 @@ mod tests {
                 store: "default".into(),
                 path: "/registry/secrets/".into(),
                 revision: 7,
+                covered: true,
                 writes_with: key("kms-v2", "ringfence"),
                 total: 6,
                 current: 1,
@@ -362,6 +448,7 @@ mod tests {
             dek_sources: vec![],
             unreadable: vec![],
             unreadable_rest: None,
+            unreadable_causes: vec![],
             unowned: vec![],
         };
         let text = inventory_table(&inventory);

@@ -20,6 +20,7 @@ mod progress;
 mod refusals;
 mod safety;
 mod snapshot;
+mod status;
 mod stopped;
 mod store;
 mod trail;

@@ -1,10 +1,11 @@
 //! `rewrap status`.
 
-use kms_proto::inventory::Inventory;
+use kms_proto::inventory::{Inventory, ResourceInventory};
 
 use super::{CommandError, Exit};
 use crate::{
     cli::{Output, StatusArgs},
+    printable::OneLine,
     report,
     scope::Scope,
     session::Session,
@@ -24,7 +25,7 @@ pub(super) async fn status(args: StatusArgs) -> Result<Exit, CommandError> {
     let inventory = survey(&mut session, &Scope::new(&args.scope), depth).await?;
     report::print(args.output, &inventory, report::inventory_table).map_err(CommandError::Io)?;
     if args.output == Output::Table {
-        eprint!("{}", next_command(&inventory));
+        eprint!("{}", next_command(&session, &inventory));
     }
     Ok(if args.exit_code && has_findings(&inventory) {
         Exit::Findings
@@ -49,19 +50,24 @@ pub(super) fn warn_of_silent_plugins(session: &Session) {
     }
 }
 
-fn next_command(inventory: &Inventory) -> &'static str {
-    let any = |count: fn(&kms_proto::inventory::ResourceInventory) -> u64| {
+fn next_command(session: &Session, inventory: &Inventory) -> String {
+    let any = |count: fn(&ResourceInventory) -> u64| {
         inventory
             .resources
             .iter()
             .any(|resource| count(resource) > 0)
     };
-    if any(|resource| resource.unreadable) {
-        "next: add the key that wrote the unreadable objects to the configuration, behind the \
-         others; `rewrap get RESOURCE NAMESPACE/NAME` shows which one it is\n"
+    if let Some(provider) = session.keys.down().keys().next() {
+        format!(
+            "next: `kms-plugin status` on this node, for without the provider {} nothing under it can be\n\
+             judged; then `rewrap status` again\n",
+            OneLine(provider)
+        )
+    } else if any(|resource| resource.unreadable) {
+        "next: what is said above under the unreadable objects, for `rewrap run` leaves them as they are\n".to_owned()
     } else if any(|resource| resource.stale + resource.plaintext) {
-        "next: `rewrap plan` shows what rewriting the rest would cost\n"
+        "next: `rewrap plan` shows what rewriting the rest would cost\n".to_owned()
     } else {
-        "next: `rewrap verify` proves it at one revision\n"
+        "next: `rewrap verify` proves it at one revision\n".to_owned()
     }
 }

@@ -92,6 +92,8 @@ impl<'a> Survey<'a> {
                 }
                 let revision = scan.revision();
                 self.revisions[area.store] = self.revisions[area.store].max(revision);
+                let covered = self.session.config.rule(resource).is_some();
+                let rule = (&**rule, covered);
                 self.resources
                     .push(tally.into_row(area, resource, &store.name, rule, revision));
             }
@@ -245,6 +247,7 @@ impl<'a> Survey<'a> {
             });
         }
         let (dek_source_count, dek_sources_exact) = sources.count();
+        let unreadable_causes = unreadable.causes(&session.prefix);
         let (unreadable, unreadable_rest) = unreadable.finish()?;
         let inventory = Inventory {
             api_version: API_VERSION,
@@ -259,6 +262,7 @@ impl<'a> Survey<'a> {
             dek_sources: sources.into_infos(),
             unreadable,
             unreadable_rest,
+            unreadable_causes,
             unowned,
         };
         Ok((

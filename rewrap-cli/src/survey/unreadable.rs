@@ -9,7 +9,13 @@ use std::{
     process,
 };
 
-use kms_proto::inventory::{Unreadable, UnreadableRest};
+use kms_proto::inventory::{Unreadable, UnreadableCause, UnreadableRest};
+
+use crate::stored::EtcdPrefix;
+
+mod causes;
+
+use causes::Causes;
 
 /// How many are kept for the document; the others go to a file.
 const LIMIT: usize = 10_000;
@@ -20,6 +26,7 @@ const LIMIT: usize = 10_000;
 pub(super) struct UnreadableList {
     limit: usize,
     first: Vec<Unreadable>,
+    causes: Causes,
     rest: Option<Rest>,
     failure: Option<ListError>,
 }
@@ -47,12 +54,14 @@ impl UnreadableList {
         Self {
             limit: LIMIT,
             first: first.to_vec(),
+            causes: Causes::of(first),
             rest: None,
             failure: None,
         }
     }
 
     pub(super) fn add(&mut self, unreadable: Unreadable) {
+        self.causes.add(&unreadable);
         if self.first.len() < self.limit {
             self.first.push(unreadable);
         } else if self.failure.is_none()
@@ -71,6 +80,11 @@ impl UnreadableList {
         let line = serde_json::to_string(unreadable).map_err(io::Error::from);
         let written = line.and_then(|line| writeln!(rest.file, "{line}"));
         written.map_err(|source| rest.failed(source))
+    }
+
+    /// The distinct causes, each with what to do next.
+    pub(super) fn causes(&self, prefix: &EtcdPrefix) -> Vec<UnreadableCause> {
+        self.causes.told(prefix)
     }
 
     /// # Errors

@@ -1,0 +1,133 @@
+//! What `rewrap status` finds, and what it says to do about it.
+
+use super::store::{SECRETS, Store};
+use crate::support::{
+    dice::Dice,
+    encryption::Provider::{AesCbc, AesGcm, Identity, Kms},
+    rewrap::Finished,
+};
+
+#[track_caller]
+fn says(finished: &Finished, words: &[&str]) {
+    let said = format!("{}{}", finished.stdout, finished.stderr);
+    for words in words {
+        assert!(said.contains(words), "{words:?} is not in {finished}");
+    }
+}
+
+#[test]
+fn each_cause_is_told_once_with_its_objects_and_the_next_command() {
+    let store = Store::start(&[AesGcm("new"), Identity]);
+    store.fill(12, AesCbc("old"), &mut Dice::new());
+    store.etcd.put(
+        &format!("{SECRETS}default/damaged"),
+        b"k8s:enc:aesgcm:v1:new:short",
+    );
+    let told = store.harmless("status", &[], 0);
+    says(
+        &told,
+        &[
+            "12 unreadable: no matching prefix found\n",
+            "  /registry/secrets/default/secret-00000\n",
+            "  9 more; -o json lists them\n",
+            "  next: rewrap get secrets default/secret-00000  # names the provider",
+            "1 unreadable: aesgcm \"new\": ",
+            "  /registry/secrets/default/damaged\n",
+            "  next: rewrap get secrets default/damaged  # ",
+            "next: what is said above under the unreadable objects",
+        ],
+    );
+    assert_eq!(told.stdout.matches("no matching prefix").count(), 1);
+    let document = store.rewrap("status", &["--output=json"]).expect(0).json();
+    let causes = document["unreadableCauses"].as_array().unwrap();
+    let objects: Vec<_> = causes
+        .iter()
+        .map(|cause| cause["objects"].as_u64().unwrap())
+        .collect();
+    assert_eq!(objects, [12, 1], "{document:#}");
+    assert_eq!(
+        causes[0]["example"],
+        "/registry/secrets/default/secret-00000"
+    );
+}
+
+#[test]
+fn what_no_rule_covers_is_plain_text_by_omission() {
+    let store = Store::start(&[AesGcm("new"), Identity]);
+    for number in 0..3 {
+        let name = format!("map-{number}");
+        let object = format!(
+            r#"{{"apiVersion":"v1","kind":"ConfigMap","metadata":{{"name":"{name}","namespace":"default"}}}}"#
+        );
+        let key = format!("/registry/configmaps/default/{name}");
+        store.etcd.put(&key, object.as_bytes());
+    }
+    let told = store.harmless("status", &[], 0);
+    says(
+        &told,
+        &[
+            "4 more in plain text: no rule of the configuration covers these 2 resources:\n",
+            "          3 configmaps\n",
+            "          1 namespaces\n",
+        ],
+    );
+    let document = store.rewrap("status", &["--output=json"]).expect(0).json();
+    let covered = |name: &str| {
+        let resources = document["resources"].as_array().unwrap();
+        let mut found = resources.iter().filter(|row| row["resource"] == name);
+        found.next().map(|row| row["covered"].as_bool().unwrap())
+    };
+    assert_eq!(covered("configmaps"), Some(false), "{document:#}");
+    store.fill(1, AesGcm("new"), &mut Dice::new());
+    let document = store.rewrap("status", &["--output=json"]).expect(0).json();
+    assert_eq!(document["resources"][0]["covered"], true, "{document:#}");
+
+    // Plain text that a rule writes was not forgotten.
+    store.configure(&[Identity, AesGcm("new")]);
+    store.etcd.delete(&format!("{SECRETS}default/secret-00000"));
+    let object =
+        br#"{"apiVersion":"v1","kind":"Secret","metadata":{"name":"plain","namespace":"default"}}"#;
+    store.etcd.put(&format!("{SECRETS}default/plain"), object);
+    let told = store.harmless("status", &[], 0);
+    says(
+        &told,
+        &["1 more in 1 resource whose rule writes plain text"],
+    );
+}
+
+#[test]
+fn any_number_of_key_names_is_shown_in_few_rows() {
+    const KEYS: usize = 1050;
+    let store = Store::start(&[AesGcm("new"), Identity]);
+    for number in 0..KEYS {
+        let value = format!("k8s:enc:aescbc:v1:key-{number:05}:garbage");
+        store
+            .etcd
+            .put(&format!("{SECRETS}default/s-{number:05}"), value.as_bytes());
+    }
+    let document = store.rewrap("status", &["--output=json"]).expect(0).json();
+    let rows = document["resources"][0]["writtenWith"].as_array().unwrap();
+    assert_eq!(rows.len(), 1001);
+    let rest = rows.last().unwrap();
+    assert_eq!(
+        (&rest["others"], &rest["objects"]),
+        (&true.into(), &50.into())
+    );
+    assert!(rows[0].get("others").is_none());
+    let told = store.harmless("status", &[], 0);
+    says(&told, &["aescbc under other keys"]);
+}
+
+#[test]
+fn where_the_plugin_is_down_that_comes_first() {
+    let store = Store::start(&[AesGcm("new"), Identity]);
+    store.fill(2, AesCbc("old"), &mut Dice::new());
+    let nowhere = store.encryption().with_file_name("nobody.sock");
+    store.configure(&[Kms("away", &nowhere), AesCbc("old"), Identity]);
+    let told = store.harmless("status", &[], 0);
+    says(
+        &told,
+        &["next: `kms-plugin status` on this node, for without the provider away"],
+    );
+    assert!(!told.stderr.contains("rewrap plan"), "{told}");
+}
