@@ -15,6 +15,7 @@ mod memory;
 mod metrics;
 mod order;
 mod pace;
+mod plan;
 mod plugins;
 mod progress;
 mod refusals;

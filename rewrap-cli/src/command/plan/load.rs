@@ -196,7 +196,7 @@ fn envelope(key: &KeyRef) -> u64 {
     match &*key.provider {
         "identity" => 0,
         "kms-v1" => 200 + name,
-        "kms-v2" => 320 + name,
+        "kms-v2" => 220 + name,
         _ => 56 + name,
     }
 }
