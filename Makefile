@@ -53,10 +53,11 @@ chaos: servers
 kms-contract:
 	@$(CARGO) run --locked --quiet --example kms-contract
 
-# Ratios against the limits of the same run; see benches/. Every verdict is added to benches/history.tsv.
+# Ratios against the limits and the peers of the same run; see benches/. Every verdict is added to
+# benches/history.tsv.
 #   make bench [RINGFENCE_BENCH_OBJECTS=1000000]
-bench:
-	@$(ETCD) >/dev/null
+bench: SERVERS := etcd kube-apiserver-fast kube-controller-manager
+bench: servers
 	RINGFENCE_BENCH_HISTORY=$(CURDIR)/benches/history.tsv \
 	RINGFENCE_BENCH_LABEL="$$(date -u +%F)	$$(git describe --always --dirty)" \
 	$(CARGO) bench --locked --package ringfence --no-fail-fast --bench '*'

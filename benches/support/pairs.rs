@@ -35,7 +35,7 @@ impl fmt::Display for Ratio {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{:.2}x of bare (median of {} pairs, {:.2}..{:.2})",
+            "{:.2}x (median of {} pairs, {:.2}..{:.2})",
             self.median, self.pairs, self.least, self.most
         )
     }
