@@ -30,7 +30,7 @@ mod writer;
 
 /// How many Secrets nobody but `rewrap` writes; at the rate of a run they keep it busy for seconds.
 const AT_REST: usize = 600;
-const RATE: &str = "--rate=100";
+const RATE: &str = "--rate=150";
 
 /// How often a run is started again after the last fault before it must have succeeded.
 const RUNS: usize = 10;
@@ -96,6 +96,10 @@ impl Scene {
         self.turns += 1;
         let socket = self.site.socket();
         if dice.below(4) == 0 {
+            // It can at least read what the others write.
+            let before = providers(self.turns - 1, &socket);
+            self.cluster.write_encryption(&["secrets"], &before);
+            self.cluster.wait_for_reload();
             self.run_beside_an_apiserver_that_lags(&providers(self.turns, &socket));
             self.turns += 1;
         }
@@ -135,9 +139,6 @@ impl Scene {
             writer.reads_back(&self.cluster.kube());
         }
         self.untouched.reads_back(&self.cluster.kube());
-        let back = providers(self.turns, &socket);
-        self.cluster.write_encryption(&["secrets"], &back);
-        self.cluster.wait_for_reload();
     }
 
     /// An apiserver that has not loaded the file goes on writing under the old key, and `verify`

@@ -11,10 +11,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, prlimit};
 use tempfile::TempDir;
 
-use super::server;
+use super::{eventually, server};
 
 mod certificates;
 pub(crate) mod gateway;
@@ -187,6 +187,23 @@ impl Etcd {
     /// Has it go on after [`Self::pause`].
     pub(crate) fn resume(&self) {
         kill_process(Pid::from_child(&self.child), Signal::CONT).unwrap();
+    }
+
+    /// Lets no write to a file succeed, as on a full disk, and waits until that has ended it.
+    ///
+    /// The limit stands for the disk: writes to regular files fail with EFBIG instead of ENOSPC, which etcd
+    /// treats alike. It goes with the process.
+    pub(crate) fn dies_of_a_full_disk(&mut self) {
+        let pid = Pid::from_child(&self.child);
+        let limit = Rlimit {
+            current: Some(0),
+            maximum: getrlimit(Resource::Fsize).maximum,
+        };
+        prlimit(Some(pid), Resource::Fsize, limit).unwrap();
+        let status = eventually("etcd dies of a full disk", || {
+            self.child.try_wait().unwrap()
+        });
+        assert!(!status.success(), "etcd ended with {status}");
     }
 
     /// Starts it again on the data and ports that it had.

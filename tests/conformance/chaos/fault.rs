@@ -22,12 +22,18 @@ pub(super) enum Fault {
     Plugin,
     /// kube-apiserver is killed, and comes back cold.
     Apiserver,
-    /// etcd takes no writes, as on a full disk.
+    /// etcd's leader runs but a tenth of the time, and all that it is asked takes so much longer, as on a
+    /// slow disk.
+    Slow,
+    /// The disk under etcd's leader takes nothing more, of which it dies; it comes back when there is
+    /// room.
+    FullDisk,
+    /// etcd takes no writes, as with its quota used up.
     NoSpace,
 }
 
 impl Fault {
-    pub(super) const ALL: [Self; 8] = [
+    pub(super) const ALL: [Self; 10] = [
         Self::Rewrap,
         Self::Leader,
         Self::Follower,
@@ -35,6 +41,8 @@ impl Fault {
         Self::Election,
         Self::Plugin,
         Self::Apiserver,
+        Self::Slow,
+        Self::FullDisk,
         Self::NoSpace,
     ];
 }
@@ -69,6 +77,16 @@ impl Scene {
                 self.plugin = Plugin::start(&self.site);
             }
             Fault::Apiserver => self.cluster.restart(),
+            Fault::Slow => {
+                let leader = self.cluster.etcd.leader();
+                self.cluster.etcd.slow_down(leader, a_while);
+            }
+            Fault::FullDisk => {
+                let leader = self.cluster.etcd.leader();
+                self.cluster.etcd.fill_disk(leader);
+                sleep(a_while);
+                self.cluster.etcd.restart();
+            }
             Fault::NoSpace => {
                 self.cluster.etcd.alarm();
                 sleep(a_while);

@@ -1,5 +1,10 @@
 //! Several members of one etcd cluster, of which some may be dead.
 
+use std::{
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
 use super::{Etcd, Ports, gateway::Stored};
 use crate::support::eventually;
 
@@ -81,6 +86,23 @@ impl Members {
         self.members[self.dead.take().unwrap()].resume();
     }
 
+    /// For so long, one runs only a tenth of the time.
+    pub(crate) fn slow_down(&self, index: usize, time: Duration) {
+        let start = Instant::now();
+        while start.elapsed() < time {
+            self.members[index].pause();
+            sleep(Duration::from_millis(90));
+            self.members[index].resume();
+            sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Has the files of one take no bytes more; returns when it has died of it, at its next write.
+    pub(crate) fn fill_disk(&mut self, index: usize) {
+        assert!(self.dead.replace(index).is_none(), "the rest is no quorum");
+        self.members[index].dies_of_a_full_disk();
+    }
+
     /// Writes a key under a lease; 0 is none.
     pub(crate) fn put(&self, key: &str, value: &[u8], lease: i64) {
         self.alive().put_with_lease(key, value, lease);
@@ -107,7 +129,7 @@ impl Members {
         self.alive().disarm();
     }
 
-    /// Starts again the one that was killed.
+    /// Starts again the one that is dead.
     pub(crate) fn restart(&mut self) {
         self.members[self.dead.unwrap()].restart();
         self.dead = None;
