@@ -1,13 +1,6 @@
 //! Proof that every apiserver is stopped, and a watch that they stay so.
 
-use std::{
-    cell::RefCell,
-    collections::HashMap,
-    fmt,
-    pin::Pin,
-    rc::Rc,
-    time::{Duration, SystemTime},
-};
+use std::{cell::RefCell, collections::HashMap, fmt, pin::Pin, rc::Rc, time::Duration};
 
 use futures_util::{Stream, StreamExt as _};
 use prost::bytes::Bytes;
@@ -16,18 +9,17 @@ use tokio::time::{Instant, timeout, timeout_at};
 use crate::{
     printable::OneLine,
     session::Session,
-    store::{Change, Key, Kind, RangeOptions, StoreError, prefix_end},
-    stored::{GroupResource, object::renew_time},
+    store::{Change, Key, Kind, StoreError},
     watch,
 };
 
 /// How long nobody may write before a run begins. A live apiserver writes every 10 s: its identity
-/// lease (1.26 and newer), and its address below `masterleases`.
-pub const QUIET: Duration = Duration::from_secs(30);
-
-/// What an identity lease must be old at least, by its own words. It is renewed every 10 s
-/// (`k8s.io/kubernetes/pkg/controlplane/apiserver/server.go`).
-const LEASE_AGE: Duration = Duration::from_secs(45);
+/// lease (1.26 and newer; `k8s.io/kubernetes/pkg/controlplane/apiserver/server.go`), and its address
+/// below `masterleases`.
+///
+/// Only what moves counts. The time in a lease is that of another machine's clock: by it a dead
+/// apiserver may look alive for hours, and a live one dead.
+pub const QUIET: Duration = Duration::from_secs(45);
 
 /// How long the writes of a run take to come back in the watch, at most.
 const SETTLES: Duration = Duration::from_secs(60);
@@ -78,10 +70,10 @@ impl fmt::Debug for Silence {
 }
 
 impl Silence {
-    /// Looks at the identity leases of the apiservers, then watches for [`QUIET`].
+    /// Watches for [`QUIET`].
     ///
     /// # Errors
-    /// Whatever shows that an apiserver lives, kine, and what any call can meet.
+    /// Somebody writes, kine, and what any call can meet.
     pub async fn prove(session: &Session) -> Result<Self, StoppedError> {
         for named in &session.stores {
             if named.store.kind() == Kind::Kine {
@@ -92,7 +84,6 @@ impl Silence {
             writes: Box::pin(watch::writes(session).await?),
             ours: Rc::default(),
         };
-        refuse_live_leases(session).await?;
         match timeout(QUIET, silence.broken()).await {
             Ok(error) => Err(error),
             Err(_) => Ok(silence),
@@ -142,42 +133,6 @@ impl Silence {
     }
 }
 
-/// The lease of an apiserver that lives says so before anything is waited for.
-async fn refuse_live_leases(session: &Session) -> Result<(), StoppedError> {
-    let resource = GroupResource::new("leases", "coordination.k8s.io");
-    let rule = session.rule(&resource);
-    let store = &session.store_of(&resource).store;
-    let first = format!(
-        "{}leases/kube-system/apiserver-",
-        session.prefix.directory()
-    );
-    let leases = RangeOptions {
-        range_end: prefix_end(first.as_bytes()),
-        key: first.into_bytes(),
-        ..RangeOptions::default()
-    };
-    for record in store.range(leases).await?.records {
-        // One that cannot be read says nothing; a live apiserver is seen to write.
-        let Ok(opened) = session.keys.open(&rule, &record.key, &record.value).await else {
-            continue;
-        };
-        let Some(renewed) = renew_time(opened.plaintext.expose()) else {
-            continue;
-        };
-        // A clock that is behind makes it a time to come.
-        let age = SystemTime::now()
-            .duration_since(renewed)
-            .unwrap_or_default();
-        if age < LEASE_AGE {
-            return Err(StoppedError::Lives {
-                lease: record.key[..].into(),
-                seconds: age.as_secs(),
-            });
-        }
-    }
-    Ok(())
-}
-
 /// Why the apiservers are not known to be stopped.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -189,18 +144,6 @@ pub enum StoppedError {
         OneLine(.0)
     )]
     Kine(String),
-    /// An apiserver renewed its lease.
-    #[error(
-        "an apiserver lives: it renewed {lease} {seconds} s ago; stop every apiserver, wait {} s, and \
-         run this again",
-        LEASE_AGE.as_secs()
-    )]
-    Lives {
-        /// The key of its identity lease.
-        lease: Key,
-        /// How long ago, by our clock.
-        seconds: u64,
-    },
     /// The watch does not tell what is written.
     #[error(
         "etcd does not tell what is written, so that nobody knows whether the apiservers are stopped; \

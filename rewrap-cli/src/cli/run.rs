@@ -75,8 +75,8 @@ pub struct RunArgs {
     #[command(flatten)]
     pub pace: PaceArgs,
     /// All apiservers are stopped: many objects go into one transaction, as fast as etcd takes it.
-    /// Refused while one lives: where its lease was renewed within 45 s, or anybody writes within the
-    /// next 30 s; stopped where anybody writes later. On etcd only [default of --concurrency: 4].
+    /// Refused while one lives: where it renews its lease, or anybody writes anything, within the next
+    /// 45 s; stopped where anybody writes later. On etcd only [default of --concurrency: 4].
     #[arg(long, help_heading = "Pace", requires = "assume_converged", conflicts_with_all = ["apiserver", "rate", "bandwidth"])]
     pub apiservers_stopped: bool,
     /// Compact etcd at the end, if nothing is left to rewrite: nobody else does while the apiservers

@@ -5,12 +5,10 @@
 
 use crate::stored::resource::ObjectKey;
 
-mod lease;
 mod protobuf;
 mod secret;
 mod text;
 
-pub use lease::renew_time;
 pub use secret::secret_type;
 
 /// The type and the name that an object states.

@@ -44,46 +44,6 @@ struct Secret {
     r#type: String,
 }
 
-/// The `spec.renewTime` of a Lease: seconds since 1970 and nanoseconds.
-pub(super) fn renew_time(message: &[u8]) -> Option<(i64, i32)> {
-    let UnknownLease { raw } = UnknownLease::decode(message).ok()?;
-    let MicroTime { seconds, nanos } = raw.spec?.renew_time?;
-    Some((seconds, nanos))
-}
-
-/// [`Unknown`] where it holds a Lease.
-#[derive(prost::Message)]
-#[prost(skip_debug)]
-struct UnknownLease {
-    #[prost(message, required, tag = "2")]
-    raw: Lease,
-}
-
-/// Numbers: `k8s.io/api/coordination/v1/generated.proto`.
-#[derive(prost::Message)]
-#[prost(skip_debug)]
-struct Lease {
-    #[prost(message, optional, tag = "2")]
-    spec: Option<LeaseSpec>,
-}
-
-#[derive(prost::Message)]
-#[prost(skip_debug)]
-struct LeaseSpec {
-    #[prost(message, optional, tag = "4")]
-    renew_time: Option<MicroTime>,
-}
-
-/// Numbers: `k8s.io/apimachinery/pkg/apis/meta/v1/generated.proto`.
-#[derive(prost::Message)]
-#[prost(skip_debug)]
-struct MicroTime {
-    #[prost(int64, tag = "1")]
-    seconds: i64,
-    #[prost(int32, tag = "2")]
-    nanos: i32,
-}
-
 /// Numbers: `k8s.io/apimachinery/pkg/runtime/generated.proto`. `raw` is declared as bytes there; on
 /// the wire that is the same as the message it holds, and nothing is copied.
 #[derive(prost::Message)]

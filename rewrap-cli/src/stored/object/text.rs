@@ -35,23 +35,6 @@ pub(super) fn secret_type_of_cbor(bytes: &[u8]) -> Option<Box<str>> {
     r#type.map(|Text(text)| text)
 }
 
-/// The `spec.renewTime` of a Lease.
-pub(super) fn renew_time_of_json(bytes: &[u8]) -> Option<Box<str>> {
-    let Lease { spec } = serde_json::from_slice(bytes).ok()?;
-    spec.renew_time.map(|Text(text)| text)
-}
-
-#[derive(Deserialize)]
-struct Lease {
-    spec: LeaseSpec,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct LeaseSpec {
-    renew_time: Option<Text>,
-}
-
 #[derive(Deserialize)]
 struct Secret {
     r#type: Option<Text>,
