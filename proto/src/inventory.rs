@@ -35,6 +35,9 @@ pub struct Inventory {
     pub dek_sources_exact: bool,
     /// The distinct DEK sources, 100,000 at most.
     pub dek_sources: Vec<DekSourceInfo>,
+    /// The Secrets that open, by what they are for, where that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secret_kinds: Option<Vec<SecretKind>>,
     /// Values that could not be opened, 10,000 and the CustomResourceDefinitions that could not be
     /// understood at most.
     pub unreadable: Vec<Unreadable>,
@@ -157,6 +160,30 @@ pub struct DekSourceInfo {
     pub sha256: String,
     /// How many objects need it.
     pub objects: u64,
+    /// The revision of the oldest value that needs it: it is as old as that at least.
+    pub oldest_revision: i64,
+}
+
+/// Secrets of one kind.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SecretKind {
+    /// The `type` that they state; nothing where kinds are not told apart any more, for there are too
+    /// many.
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    pub secret_type: Option<String>,
+    /// The kind of the object that owns them, such as `ExternalSecret`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    /// Whether they are keys of the sealed-secrets controller.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub sealed_secrets_key: bool,
+    /// How many.
+    pub objects: u64,
+    /// How many of them are not as kube-apiserver would write them now.
+    pub not_current: u64,
+    /// Their stored values together, in bytes.
+    pub bytes: u64,
 }
 
 /// A value that could not be opened.
@@ -210,7 +237,7 @@ pub struct Unowned {
     /// How many.
     pub objects: u64,
     /// The keys that the prefixes of their values name. Whose they are, nobody can say, so none of
-    /// them may be called unneeded.
+    /// them may be called unneeded. One without a name stands for any of its provider.
     pub written_with: Vec<KeyRef>,
 }
 

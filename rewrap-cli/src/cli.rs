@@ -99,6 +99,9 @@ pub struct StatusArgs {
     /// Judge values by their prefix alone: quicker, needs no key, proves less.
     #[arg(long)]
     pub fast: bool,
+    /// Also count Secrets by what they are for: their type, who owns them, keys of sealed-secrets.
+    #[arg(long, conflicts_with = "fast")]
+    pub by_type: bool,
     /// Exit with 1 if anything is stale, in plain text or unreadable.
     #[arg(long)]
     pub exit_code: bool,

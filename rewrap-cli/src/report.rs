@@ -1,6 +1,7 @@
 //! Results on stdout: tables that fit 100 columns for people, one document for programs.
 
 mod diff;
+mod secrets;
 
 use comfy_table::{CellAlignment, Table, presets::NOTHING};
 use kms_proto::{
@@ -75,6 +76,7 @@ pub fn inventory_table(inventory: &Inventory) -> String {
         ));
     }
     text.push_str(&unreadable(inventory));
+    text.push_str(&secrets::kinds(inventory));
     text
 }
 
@@ -263,10 +265,25 @@ fn dek_sources(inventory: &Inventory) -> String {
     };
     match inventory.dek_source_count {
         0 => String::new(),
-        count => format!(
-            "{about}{} under KMS\n",
-            counted(count, "distinct DEK source")
-        ),
+        count => {
+            let oldest = inventory.dek_sources.iter();
+            let oldest = oldest.min_by_key(|source| source.oldest_revision);
+            let oldest = oldest.map(|source| {
+                format!(
+                    ", the oldest since revision {} or before, which {}",
+                    source.oldest_revision,
+                    match source.objects {
+                        1 => "1 object needs".to_owned(),
+                        objects => format!("{objects} objects need"),
+                    }
+                )
+            });
+            format!(
+                "{about}{} under KMS{}\n",
+                counted(count, "distinct DEK source"),
+                oldest.unwrap_or_default()
+            )
+        }
     }
 }
 
@@ -446,6 +463,7 @@ mod tests {
             dek_source_count: 0,
             dek_sources_exact: true,
             dek_sources: vec![],
+            secret_kinds: None,
             unreadable: vec![],
             unreadable_rest: None,
             unreadable_causes: vec![],

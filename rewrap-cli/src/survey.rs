@@ -16,6 +16,7 @@ use crate::{
 mod cluster;
 mod count;
 mod document;
+mod kinds;
 mod sources;
 mod tally;
 mod unreadable;
@@ -33,6 +34,8 @@ const TRIES: u32 = 3;
 pub enum Depth {
     /// Every value is opened.
     Opened,
+    /// The same, and Secrets are told apart by what they are for.
+    OpenedByType,
     /// By prefix and envelope alone.
     Fast,
 }

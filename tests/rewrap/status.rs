@@ -131,3 +131,64 @@ fn where_the_plugin_is_down_that_comes_first() {
     );
     assert!(!told.stderr.contains("rewrap plan"), "{told}");
 }
+
+#[test]
+fn secrets_are_told_apart_by_what_they_are_for() {
+    let store = Store::start(&[AesGcm("new"), Identity]);
+    store.fill(5, AesGcm("new"), &mut Dice::new());
+    let secrets = [
+        (
+            "token",
+            r#""type":"kubernetes.io/service-account-token""#,
+            "",
+        ),
+        ("release", r#""type":"helm.sh/release.v1""#, ""),
+        (
+            "synced",
+            r#""type":"Opaque""#,
+            r#","ownerReferences":[{"kind":"ExternalSecret","name":"a"}]"#,
+        ),
+        (
+            "sealing",
+            r#""type":"kubernetes.io/tls""#,
+            r#","labels":{"sealedsecrets.bitnami.com/sealed-secrets-key":"active"}"#,
+        ),
+    ];
+    for (name, secret_type, metadata) in secrets {
+        let object = format!(
+            r#"{{"apiVersion":"v1","kind":"Secret","metadata":{{"name":"{name}","namespace":"default"{metadata}}},{secret_type}}}"#
+        );
+        store
+            .etcd
+            .put(&format!("{SECRETS}default/{name}"), object.as_bytes());
+    }
+    let told = store.harmless("status", &["--by-type"], 0);
+    says(
+        &told,
+        &[
+            "service-account tokens   kubernetes.io/service-account-token",
+            "Helm releases            helm.sh/release.v1",
+            "owned by ExternalSecret  Opaque",
+            "keys of sealed-secrets   kubernetes.io/tls",
+        ],
+    );
+    let document = store.rewrap("status", &["--by-type", "--output=json"]);
+    let document = document.expect(0).json();
+    let kinds = document["secretKinds"].as_array().unwrap();
+    let objects = |key: &str| {
+        kinds
+            .iter()
+            .map(|kind| kind[key].as_u64().unwrap())
+            .sum::<u64>()
+    };
+    assert_eq!(
+        (objects("objects"), objects("notCurrent")),
+        (9, 4),
+        "{document:#}"
+    );
+    let synced = kinds.iter().find(|kind| kind["owner"] == "ExternalSecret");
+    assert_eq!(synced.unwrap()["type"], "Opaque");
+    assert!(kinds.iter().any(|kind| kind["sealedSecretsKey"] == true));
+    let plain = store.rewrap("status", &["--output=json"]).expect(0).json();
+    assert!(plain.get("secretKinds").is_none());
+}

@@ -17,10 +17,10 @@ pub(super) async fn status(args: StatusArgs) -> Result<Exit, CommandError> {
     let mut session = Session::open(&args.connection).await?;
     session.quiet = args.quiet;
     warn_of_silent_plugins(&session);
-    let depth = if args.fast {
-        Depth::Fast
-    } else {
-        Depth::Opened
+    let depth = match (args.fast, args.by_type) {
+        (true, _) => Depth::Fast,
+        (false, true) => Depth::OpenedByType,
+        (false, false) => Depth::Opened,
     };
     let inventory = survey(&mut session, &Scope::new(&args.scope), depth).await?;
     report::print(args.output, &inventory, report::inventory_table).map_err(CommandError::Io)?;

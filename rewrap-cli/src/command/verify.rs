@@ -97,20 +97,22 @@ fn verdict(inventory: &Inventory) -> String {
 /// Keys and KMS providers of the configuration that no stored object was written with and that
 /// nothing is written with now.
 fn unneeded(session: &Session, inventory: &Inventory) -> BTreeSet<KeyRef> {
-    let mut unneeded = keys_of(session);
-    for key in inventory
-        .unowned
-        .iter()
+    let unowned = inventory.unowned.iter();
+    let resources = inventory.resources.iter();
+    let needed: Vec<_> = unowned
         .flat_map(|unowned| &unowned.written_with)
-    {
-        unneeded.remove(key);
-    }
-    for resource in &inventory.resources {
-        unneeded.remove(&resource.writes_with);
-        for written in &resource.written_with {
-            unneeded.remove(&written.key);
-        }
-    }
+        .chain(resources.flat_map(|resource| {
+            let rows = resource.written_with.iter().map(|row| &row.key);
+            rows.chain([&resource.writes_with])
+        }))
+        .collect();
+    let mut unneeded = keys_of(session);
+    // One without a name stands for several, which may be any of the provider.
+    unneeded.retain(|key| {
+        !needed.iter().any(|needed| {
+            needed.provider == key.provider && (needed.key.is_empty() || needed.key == key.key)
+        })
+    });
     unneeded
 }
 

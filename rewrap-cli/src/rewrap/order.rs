@@ -7,7 +7,7 @@
 
 use crate::{
     area::{Area, Content},
-    stored::{OpenError, Opened, State, object::secret_type},
+    stored::{OpenError, Opened, State, object::SecretTraits},
 };
 
 /// Types of Secrets that open doors by themselves, wherever they are tried. The keys of sealed-secrets
@@ -25,6 +25,6 @@ pub(super) fn leaks_most(area: &Area, outcome: &Result<Opened, OpenError>) -> bo
     };
     is_secret
         && opened.state != State::Current
-        && secret_type(opened.plaintext.expose())
-            .is_some_and(|found| KEYS_AND_TOKENS.contains(&&*found))
+        && SecretTraits::of(opened.plaintext.expose())
+            .is_some_and(|secret| KEYS_AND_TOKENS.contains(&&*secret.secret_type))
 }

@@ -9,7 +9,7 @@ mod protobuf;
 mod secret;
 mod text;
 
-pub use secret::secret_type;
+pub use secret::SecretTraits;
 
 /// The type and the name that an object states.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use kms_proto::inventory::KeyRef;
 
-use super::document::guess;
+use super::{document::guess, tally::LIMIT};
 use crate::{
     session::Session,
     store::{Kind, RangeOptions, Store, StoreError, key_after},
@@ -39,7 +39,7 @@ impl Session {
 }
 
 /// What is under a path that is left alone, at a revision (0 is the newest): how many keys, and
-/// which keys their values name.
+/// which keys their values name; where those are very many, some without a name stand for the rest.
 pub(super) async fn seen(
     store: &Store,
     path: &[u8],
@@ -59,7 +59,12 @@ pub(super) async fn seen(
     loop {
         let page = store.range(next.clone()).await?;
         objects += page.records.len() as u64;
-        keys.extend(page.records.iter().map(|record| guess(&record.value)));
+        for mut key in page.records.iter().map(|record| guess(&record.value)) {
+            if keys.len() >= LIMIT && !keys.contains(&key) {
+                key.key.clear();
+            }
+            keys.insert(key);
+        }
         match page.records.last() {
             Some(last) if page.more => next.key = key_after(&last.key),
             _ => break,

@@ -13,6 +13,7 @@ use super::{
     Depth, Pin, Read, SurveyError,
     cluster::{identity, seen},
     document::object_state,
+    kinds::Kinds,
     sources::Sources,
     tally::Tally,
     unreadable::UnreadableList,
@@ -24,7 +25,7 @@ use crate::{
     scan::Scan,
     session::Session,
     store::{Record, StoreError},
-    stored::{DekRef, KmsName, OpenError, Rule, WrittenWith},
+    stored::{DekRef, GroupResource, KmsName, OpenError, Rule, WrittenWith},
 };
 
 /// A reading of all stores of a session.
@@ -35,6 +36,7 @@ pub(super) struct Survey<'a> {
     unreadable: UnreadableList,
     unowned: Vec<Unowned>,
     sources: Sources,
+    kinds: Kinds,
     revisions: Vec<i64>,
     /// The revision to read each store at; 0 is the newest.
     pinned: Vec<i64>,
@@ -53,6 +55,7 @@ impl<'a> Survey<'a> {
             unreadable: UnreadableList::new(areas.unreadable_crds()),
             unowned: Vec::new(),
             sources: Sources::default(),
+            kinds: Kinds::default(),
             revisions: pinned.clone(),
             read: vec![0; pinned.len()],
             pinned,
@@ -87,7 +90,7 @@ impl<'a> Survey<'a> {
                     progress.advance(records.len() as u64);
                     self.read[area.store] += records.len() as u64;
                     let records = self.without_odd_keys(records, area, &mut tally);
-                    self.page(rule, &records, &mut tally).await;
+                    self.page(resource, rule, &records, &mut tally).await;
                     self.unreadable.check()?;
                 }
                 let revision = scan.revision();
@@ -119,7 +122,13 @@ impl<'a> Survey<'a> {
         records
     }
 
-    async fn page(&mut self, rule: &Rule, records: &[Record], tally: &mut Tally) {
+    async fn page(
+        &mut self,
+        resource: &GroupResource,
+        rule: &Rule,
+        records: &[Record],
+        tally: &mut Tally,
+    ) {
         if self.depth == Depth::Fast {
             for record in records {
                 self.by_prefix(rule, record, tally, None);
@@ -135,6 +144,10 @@ impl<'a> Survey<'a> {
             match outcome {
                 Ok(opened) => {
                     let state = object_state(opened.state);
+                    if self.depth == Depth::OpenedByType {
+                        let plaintext = opened.plaintext.expose();
+                        self.kinds.add(resource, plaintext, state, record);
+                    }
                     self.count(opened.written_with, state, record, tally);
                 }
                 Err(error) => self.by_prefix(rule, record, tally, Some(error)),
@@ -176,7 +189,7 @@ impl<'a> Survey<'a> {
         tally.add(record, &written_with, state);
         if let WrittenWith::Dek(dek) = written_with {
             self.observe(&dek, record.mod_revision);
-            self.sources.add(dek);
+            self.sources.add(dek, record.mod_revision);
         }
     }
 
@@ -231,6 +244,7 @@ impl<'a> Survey<'a> {
             unreadable,
             unowned,
             mut sources,
+            kinds,
             revisions,
             newest,
             ..
@@ -254,12 +268,13 @@ impl<'a> Survey<'a> {
             kind: "Inventory",
             cluster_uid: session.cluster_uid().await?,
             config_hash: session.config.hash().to_owned(),
-            opened: depth == Depth::Opened,
+            opened: depth != Depth::Fast,
             stores,
             resources,
             dek_source_count,
             dek_sources_exact,
             dek_sources: sources.into_infos(),
+            secret_kinds: (depth == Depth::OpenedByType).then(|| kinds.into_rows()),
             unreadable,
             unreadable_rest,
             unreadable_causes,

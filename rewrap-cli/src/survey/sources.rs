@@ -26,13 +26,27 @@ type Key = (Digest, Arc<Owner>);
 #[derive(Debug)]
 pub(super) struct Sources {
     limit: usize,
-    /// Values by the digest of the wrapped bytes.
-    kept: BTreeMap<Key, u64>,
+    /// By the digest of the wrapped bytes.
+    kept: BTreeMap<Key, Use>,
     owners: BTreeSet<Arc<Owner>>,
     /// Whether there were more than are kept.
     overflowed: bool,
-    /// Most values have the DEK source of their neighbour: how many in a row.
-    last: Option<(Arc<DekRef>, u64)>,
+    /// Most values have the DEK source of their neighbour: those in a row.
+    last: Option<(Arc<DekRef>, Use)>,
+}
+
+/// The values that need a DEK source: how many, and the revision of the oldest.
+#[derive(Debug, Clone, Copy)]
+struct Use {
+    objects: u64,
+    oldest: i64,
+}
+
+impl Use {
+    fn add(&mut self, more: Self) {
+        self.objects += more.objects;
+        self.oldest = self.oldest.min(more.oldest);
+    }
 }
 
 /// What may have wrapped a DEK source.
@@ -59,13 +73,17 @@ impl Sources {
         }
     }
 
-    /// Counts a value.
-    pub(super) fn add(&mut self, dek: Arc<DekRef>) {
+    /// Counts a value of this revision.
+    pub(super) fn add(&mut self, dek: Arc<DekRef>, revision: i64) {
+        let one = Use {
+            objects: 1,
+            oldest: revision,
+        };
         match &mut self.last {
-            Some((last, objects)) if *last == dek => *objects += 1,
+            Some((last, uses)) if *last == dek => uses.add(one),
             _ => {
                 self.settle();
-                self.last = Some((dek, 1));
+                self.last = Some((dek, one));
             }
         }
     }
@@ -76,8 +94,8 @@ impl Sources {
         };
         let name = (Sha256::digest(dek.ciphertext()).into(), self.owner(&dek));
         let full = self.kept.len() >= self.limit;
-        if let Some(objects) = self.kept.get_mut(&name) {
-            *objects += more;
+        if let Some(uses) = self.kept.get_mut(&name) {
+            uses.add(more);
         } else if full
             && self
                 .kept
@@ -128,11 +146,12 @@ impl Sources {
         let infos = self
             .kept
             .into_iter()
-            .map(|((digest, owner), objects)| DekSourceInfo {
+            .map(|((digest, owner), uses)| DekSourceInfo {
                 provider: owner.provider.to_string(),
                 key_id: owner.key_id.clone(),
                 sha256: hex::encode(digest),
-                objects,
+                objects: uses.objects,
+                oldest_revision: uses.oldest,
             });
         let mut infos: Vec<_> = infos.collect();
         infos.sort_unstable();
@@ -146,10 +165,11 @@ mod tests {
 
     fn add(sources: &mut Sources, provider: &str, number: u32) {
         let cipher = number.to_be_bytes();
-        sources.add(Arc::new(DekRef::V1 {
+        let dek = DekRef::V1 {
             provider: provider.into(),
             cipher: cipher.as_slice().into(),
-        }));
+        };
+        sources.add(Arc::new(dek), 1000 - i64::from(number));
     }
 
     #[test]
@@ -164,6 +184,10 @@ mod tests {
         let infos = sources.into_infos();
         assert_eq!(infos.iter().map(|info| info.objects).sum::<u64>(), 18);
         assert!(infos.is_sorted());
+        assert_eq!(
+            infos.iter().map(|info| info.oldest_revision).min(),
+            Some(993)
+        );
     }
 
     #[test]

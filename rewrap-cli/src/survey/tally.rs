@@ -14,9 +14,9 @@ use crate::{
     stored::{self, GroupResource, Rule},
 };
 
-/// How many rows there are before keys are not told apart any more: a store may hold anything, and
-/// every value may name another key.
-const LIMIT: usize = 1000;
+/// How many rows there are before key ids, and keys that no rule has, are not told apart any more: a
+/// store may hold anything, and every value may name another.
+pub(super) const LIMIT: usize = 1000;
 
 /// Objects, and their bytes.
 type Count = (u64, u64);
@@ -56,8 +56,15 @@ impl Tally {
 
     fn settle(&mut self) {
         if let Some((written_with, state, count)) = self.like_the_last.take() {
-            let key_id = written_with.key_id().cloned();
-            self.count((state, key_ref(&written_with), key_id), count);
+            let key = key_ref(&written_with);
+            let row = (state, key, written_with.key_id().cloned());
+            if self.has_place(&row) {
+                self.count(row, count);
+            } else {
+                // The key is one of the configuration, which are few, and some key needs it.
+                let (state, key, _) = row;
+                add(self.rows.entry((state, key, None)).or_default(), count);
+            }
         }
     }
 
@@ -67,16 +74,18 @@ impl Tally {
         self.count(row, (1, record.value.len() as u64));
     }
 
-    fn count(&mut self, row: Row, (more, more_bytes): Count) {
-        let is_full = self.rows.len() >= LIMIT;
-        let (objects, bytes) = if is_full && !self.rows.contains_key(&row) {
+    fn has_place(&self, row: &Row) -> bool {
+        self.rows.len() < LIMIT || self.rows.contains_key(row)
+    }
+
+    fn count(&mut self, row: Row, more: Count) {
+        let count = if self.has_place(&row) {
+            self.rows.entry(row).or_default()
+        } else {
             let (state, key, _) = row;
             self.others.entry((state, key.provider)).or_default()
-        } else {
-            self.rows.entry(row).or_default()
         };
-        *objects += more;
-        *bytes += more_bytes;
+        add(count, more);
     }
 
     pub(super) fn into_row(
@@ -128,6 +137,11 @@ impl Tally {
             written_with,
         }
     }
+}
+
+fn add((objects, bytes): &mut Count, (more, more_bytes): Count) {
+    *objects += more;
+    *bytes += more_bytes;
 }
 
 #[cfg(test)]

@@ -46,7 +46,7 @@ pub(super) fn refuse_unknown_key(
         .resources
         .iter()
         .flat_map(|resource| &resource.written_with)
-        .any(|written| written.key.key == *from);
+        .any(|written| written.key.key == *from || written.others);
     let configured = keys_of(session).iter().any(|key| key.key == *from);
     if stored || configured {
         Ok(())

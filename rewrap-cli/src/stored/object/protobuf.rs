@@ -1,6 +1,6 @@
 use prost::Message as _;
 
-use super::{Identity, NotAnObject};
+use super::{Identity, NotAnObject, SecretTraits};
 
 /// Reads `runtime.Unknown`, whose `raw` is the object itself. Fields that are not named below are
 /// skipped, but must be well-formed too.
@@ -22,10 +22,17 @@ pub(super) fn read(message: &[u8]) -> Result<Identity, NotAnObject> {
     })
 }
 
-/// The `type` of a Secret.
-pub(super) fn secret_type(message: &[u8]) -> Option<Box<str>> {
+/// What a Secret says of its purpose.
+pub(super) fn secret_traits(message: &[u8]) -> Option<SecretTraits> {
     let UnknownSecret { raw } = UnknownSecret::decode(message).ok()?;
-    Some(raw.r#type.into())
+    let SecretMeta { labels, owners } = raw.metadata;
+    Some(SecretTraits {
+        secret_type: raw.r#type.into(),
+        owner: owners.into_iter().next().map(|owner| owner.kind.into()),
+        sealed_secrets_key: labels
+            .iter()
+            .any(|label| label.key == SecretTraits::SEALED_SECRETS_KEY),
+    })
 }
 
 /// [`Unknown`] where it holds a Secret.
@@ -36,12 +43,40 @@ struct UnknownSecret {
     raw: Secret,
 }
 
-/// Number: `k8s.io/api/core/v1/generated.proto`.
+/// Numbers: `k8s.io/api/core/v1/generated.proto`.
 #[derive(prost::Message)]
 #[prost(skip_debug)]
 struct Secret {
+    #[prost(message, required, tag = "1")]
+    metadata: SecretMeta,
     #[prost(string, tag = "3")]
     r#type: String,
+}
+
+/// [`ObjectMeta`] of a Secret; numbers likewise.
+#[derive(prost::Message)]
+#[prost(skip_debug)]
+struct SecretMeta {
+    #[prost(message, repeated, tag = "11")]
+    labels: Vec<Label>,
+    #[prost(message, repeated, tag = "13")]
+    owners: Vec<Owner>,
+}
+
+/// An entry of a map.
+#[derive(prost::Message)]
+#[prost(skip_debug)]
+struct Label {
+    #[prost(string, tag = "1")]
+    key: String,
+}
+
+/// `OwnerReference`.
+#[derive(prost::Message)]
+#[prost(skip_debug)]
+struct Owner {
+    #[prost(string, tag = "1")]
+    kind: String,
 }
 
 /// Numbers: `k8s.io/apimachinery/pkg/runtime/generated.proto`. `raw` is declared as bytes there; on

@@ -1,11 +1,11 @@
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use serde::{
     Deserialize, Deserializer,
-    de::{Error, Visitor},
+    de::{Error, IgnoredAny, Visitor},
 };
 
-use super::{Identity, NotAnObject};
+use super::{Identity, NotAnObject, SecretTraits};
 
 /// Reads a JSON object and nothing behind it but white space.
 pub(super) fn read_json(bytes: &[u8]) -> Result<Identity, NotAnObject> {
@@ -23,21 +23,53 @@ pub(super) fn read_cbor(mut bytes: &[u8]) -> Result<Identity, NotAnObject> {
     }
 }
 
-/// The `type` of a Secret.
-pub(super) fn secret_type_of_json(bytes: &[u8]) -> Option<Box<str>> {
-    let Secret { r#type } = serde_json::from_slice(bytes).ok()?;
-    r#type.map(|Text(text)| text)
+/// What a Secret says of its purpose.
+pub(super) fn secret_traits_of_json(bytes: &[u8]) -> Option<SecretTraits> {
+    serde_json::from_slice(bytes).ok().map(Secret::into_traits)
 }
 
 /// The same in CBOR.
-pub(super) fn secret_type_of_cbor(bytes: &[u8]) -> Option<Box<str>> {
-    let Secret { r#type } = ciborium::from_reader(bytes).ok()?;
-    r#type.map(|Text(text)| text)
+pub(super) fn secret_traits_of_cbor(bytes: &[u8]) -> Option<SecretTraits> {
+    ciborium::from_reader(bytes).ok().map(Secret::into_traits)
 }
 
 #[derive(Deserialize)]
 struct Secret {
     r#type: Option<Text>,
+    metadata: Option<SecretMeta>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase")]
+struct SecretMeta {
+    labels: Option<BTreeMap<Text, IgnoredAny>>,
+    owner_references: Option<Vec<Owner>>,
+}
+
+#[derive(Deserialize)]
+struct Owner {
+    kind: Option<Text>,
+}
+
+impl Secret {
+    fn into_traits(self) -> SecretTraits {
+        let SecretMeta {
+            labels,
+            owner_references,
+        } = self.metadata.unwrap_or_default();
+        let owners = owner_references.into_iter().flatten();
+        SecretTraits {
+            secret_type: self.r#type.map(|Text(text)| text).unwrap_or_default(),
+            owner: owners
+                .filter_map(|owner| owner.kind)
+                .map(|Text(text)| text)
+                .next(),
+            sealed_secrets_key: labels
+                .into_iter()
+                .flatten()
+                .any(|(Text(label), _)| *label == *SecretTraits::SEALED_SECRETS_KEY),
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -69,6 +101,7 @@ impl Object {
 }
 
 /// A string; kube-apiserver writes it to CBOR as a byte string.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Text(Box<str>);
 
 impl<'de> Deserialize<'de> for Text {
