@@ -21,7 +21,7 @@ mod verify;
 mod watch;
 
 pub use error::CommandError;
-pub use run::{Refusal, Refusals, SnapshotError};
+pub use run::{CheckpointError, Refusal, Refusals, SnapshotError};
 
 /// How the program ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

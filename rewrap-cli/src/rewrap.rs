@@ -26,27 +26,31 @@ use crate::{
     scope::Scope,
     session::Session,
     stopped::Ours,
-    store::{Record, StoreError},
+    store::{Kind, Record, StoreError, key_after},
     stored::{OpenError, Opened, Provider, Rule, WriteDek},
 };
 
 mod canary;
+mod front;
 pub mod growth;
 mod one;
 mod order;
 mod recent;
 mod revisit;
 mod room;
+mod standing;
 mod state;
 mod together;
 mod trail;
 
 pub use canary::CanaryError;
+pub use front::Cut;
 use one::Attempt;
 pub use one::{Fate, ObjectError};
 use order::leaks_most;
 use revisit::Deferred;
 pub use room::{NoRoom, Room};
+pub use standing::{Counters, Standing};
 pub use state::RunState;
 pub use trail::{Trail, UndoEntry, UndoHeader};
 
@@ -127,15 +131,23 @@ impl<'a> Rewrap<'a> {
         }
     }
 
-    /// Goes once over everything in scope, in the order of the areas. What somebody else wrote in the
-    /// last minute, or at the same moment, is left to the end.
+    /// Goes once over everything in scope, in the order of the areas, or from the cut on where the run
+    /// [resumes](RunState::resume) another. What somebody else wrote in the last minute, or at the same
+    /// moment, is left to the end.
     ///
     /// # Errors
     /// What makes going on pointless or unsafe: etcd is away or full, or the current key changed.
     /// What concerns one object only is counted instead.
     pub async fn pass(&self, progress: &RunProgress) -> Result<PassEnd, RunError> {
         self.state.begin_pass();
+        let mut from = self.state.take_resume();
+        // Where the area is gone, all of them are gone through.
+        from.take_if(|cut| !self.areas.iter().any(|area| cut.is_in(area)));
         for area in self.areas.iter() {
+            let from = match &from {
+                Some(cut) if !cut.is_in(area) => continue,
+                _ => from.take(),
+            };
             let (Content::Objects { resource, rule, .. }, Some(path)) =
                 (&area.content, self.options.scope.path(area))
             else {
@@ -143,7 +155,11 @@ impl<'a> Rewrap<'a> {
             };
             progress.at(&resource.to_string());
             self.options.pace.turn_to(area.store);
-            let end = self.area(area, rule, &path, progress).await?;
+            // kine knows no other ranges than whole ones.
+            let is_kine = self.session.stores[area.store].store.kind() == Kind::Kine;
+            let from = from.and_then(|cut| cut.key.filter(|_| !is_kine));
+            self.state.front().enter(area, from.clone());
+            let end = self.area(area, rule, &path, from, progress).await?;
             if !matches!(end, PassEnd::Finished) {
                 return Ok(end);
             }
@@ -159,11 +175,12 @@ impl<'a> Rewrap<'a> {
         area: &Area,
         rule: &Rule,
         path: &str,
+        from: Option<String>,
         progress: &RunProgress,
     ) -> Result<PassEnd, RunError> {
         let (pages, opened) = mpsc::channel(1);
         let (read, written) = tokio::join!(
-            self.read(area, rule, path, pages),
+            self.read(area, rule, path, from, pages),
             self.write(area, rule, opened, progress)
         );
         written?;
@@ -190,10 +207,19 @@ impl<'a> Rewrap<'a> {
         area: &Area,
         rule: &Rule,
         path: &str,
-        pages: mpsc::Sender<OpenedPage>,
+        from: Option<String>,
+        pages: mpsc::Sender<(u64, OpenedPage)>,
     ) -> Result<(), StoreError> {
         let mut scan = Scan::new(&self.session.stores[area.store].store, path);
+        if let Some(from) = from {
+            scan = scan.starting_at(&key_after(from.as_bytes()));
+        }
         while let Some(records) = scan.next().await? {
+            let last_key = records.last().map(|last| last.key.clone());
+            let number = self
+                .state
+                .front()
+                .read(&last_key.unwrap_or_default(), records.len());
             let mut page = Vec::with_capacity(records.len());
             let mut records = records.into_iter();
             loop {
@@ -210,7 +236,7 @@ impl<'a> Rewrap<'a> {
                 tokio::task::yield_now().await;
             }
             page.sort_by_cached_key(|(_, outcome)| !leaks_most(area, outcome));
-            if pages.send(page).await.is_err() {
+            if pages.send((number, page)).await.is_err() {
                 break;
             }
         }
@@ -222,7 +248,7 @@ impl<'a> Rewrap<'a> {
         &self,
         area: &Area,
         rule: &Rule,
-        pages: mpsc::Receiver<OpenedPage>,
+        pages: mpsc::Receiver<(u64, OpenedPage)>,
         progress: &RunProgress,
     ) -> Result<(), RunError> {
         let pages = stream::unfold(pages, async |mut pages| {
@@ -232,20 +258,34 @@ impl<'a> Rewrap<'a> {
         });
         let Some(ours) = &self.options.ours else {
             let objects = pages.flat_map(|page| each(page, |page| page));
-            let write = async |(record, outcome)| {
+            let write = async |(page, (record, outcome))| {
                 let fate = self.one(area, rule, record, outcome, Attempt::First).await;
+                self.done(page, &fate);
                 self.count(fate, progress)
             };
             return self.work(objects, write).await;
         };
         let groups = pages.flat_map(|page| each(page, together::cut));
-        let write = async |objects| {
+        let write = async |(page, objects)| {
             let fates = self.together(area, rule, ours, objects).await;
-            let counted = fates.into_iter().map(|fate| self.count(fate, progress));
+            let counted = fates.into_iter().map(|fate| {
+                self.done(page, &fate);
+                self.count(fate, progress)
+            });
             // To the last, whatever fails.
             counted.fold(Ok(()), Result::and)
         };
         self.work(groups, write).await
+    }
+
+    /// Moves the cut behind what is done.
+    fn done(&self, page: u64, fate: &Result<Fate, RunError>) {
+        if fate
+            .as_ref()
+            .is_ok_and(|fate| !matches!(fate, Fate::NotBegun))
+        {
+            self.state.front().done(page);
+        }
     }
 
     /// Works through what there is, as many at a time as may be in flight, to the last, whatever
@@ -334,13 +374,16 @@ impl<'a> Rewrap<'a> {
     }
 }
 
-/// What a page is cut into, or the error in its place.
+/// What a page is cut into, with its number, or the error in its place.
 fn each<T>(
-    page: Result<OpenedPage, RunError>,
+    page: Result<(u64, OpenedPage), RunError>,
     cut: impl FnOnce(OpenedPage) -> Vec<T>,
-) -> impl Stream<Item = Result<T, RunError>> {
+) -> impl Stream<Item = Result<(u64, T), RunError>> {
     stream::iter(match page {
-        Ok(page) => cut(page).into_iter().map(Ok).collect(),
+        Ok((number, page)) => cut(page)
+            .into_iter()
+            .map(|part| Ok((number, part)))
+            .collect(),
         Err(error) => vec![Err(error)],
     })
 }

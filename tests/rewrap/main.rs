@@ -5,6 +5,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod checkpoint;
 mod config;
 mod dek_type;
 mod etcd;

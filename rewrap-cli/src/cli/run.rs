@@ -116,6 +116,11 @@ pub struct RunArgs {
     /// revisions; never values.
     #[arg(long, value_name = "FILE", help_heading = "Files")]
     pub audit_log: Option<PathBuf>,
+    /// Keep in this file how far the run has come, every 2 s and at its end. A run with the same scope
+    /// and configuration that finds it goes on from there and looks at everything once more at its end;
+    /// it is removed when that is done. Without it a second run is just as safe.
+    #[arg(long, value_name = "FILE", help_heading = "Files")]
+    pub checkpoint: Option<PathBuf>,
     /// Keep what is replaced in a new file, as it was encrypted, for `rewrap undo`. Plain text is not
     /// kept.
     #[arg(long, value_name = "FILE", help_heading = "Files")]

@@ -6,7 +6,7 @@ use kms_proto::KeyId;
 
 use super::{
     Exit,
-    run::{Refusals, SnapshotError},
+    run::{CheckpointError, Refusals, SnapshotError},
 };
 use crate::{
     apiserver::ApiserverError,
@@ -32,6 +32,9 @@ pub enum CommandError {
     /// The canary was not read back.
     #[error(transparent)]
     Canary(#[from] CanaryError),
+    /// The checkpoint is of no use.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
     /// Nobody vouches for the apiservers.
     #[error(
         "{0} objects would be rewritten, but nothing shows that every apiserver can read what would \
@@ -133,7 +136,7 @@ pub enum CommandError {
     },
     /// Nothing tells which cluster this is.
     #[error(
-        "the uid of the namespace kube-system, by which an undo file knows its cluster, cannot be \
+        "the uid of the namespace kube-system, by which a file of a run knows its cluster, cannot be \
          read; `rewrap get namespaces kube-system` says why"
     )]
     NoUid,
@@ -154,6 +157,7 @@ impl CommandError {
         match self {
             Self::Apiserver(_) | Self::KmsDown { .. } => Exit::Unreachable,
             Self::Canary(CanaryError::Run(error)) | Self::Run(error) => of_run(error),
+            Self::Checkpoint(CheckpointError::Write { .. }) => Exit::Runtime,
             Self::Canary(_)
             | Self::Declined
             | Self::Gates(_)
@@ -167,7 +171,8 @@ impl CommandError {
             Self::Stopped(StoppedError::Store(error)) => of_store(error),
             Self::Stopped(_) => Exit::Gate,
             Self::Survey(error) => of_survey(error),
-            Self::File { .. }
+            Self::Checkpoint(_)
+            | Self::File { .. }
             | Self::NoInventory { .. }
             | Self::NoUndoFile { .. }
             | Self::OtherCluster { .. } => Exit::Refused,

@@ -28,11 +28,14 @@ use crate::{
     survey::{Depth, survey},
 };
 
+mod checkpoint;
 mod gates;
 mod snapshot;
 mod stopped;
 mod writing;
 
+use checkpoint::Checkpoint;
+pub use checkpoint::CheckpointError;
 pub(super) use gates::confirm;
 pub use gates::{Refusal, Refusals};
 use gates::{preflight, refuse_unknown_key, refuse_unusable_targets};
@@ -56,10 +59,14 @@ async fn rewrap(args: RunArgs, metrics: Option<&MetricsFile>) -> Result<Exit, Co
     let mut session = Session::open(&args.connection).await?;
     session.quiet = args.quiet;
     status::warn_of_silent_plugins(&session);
+    let mut checkpoint = Checkpoint::open(&args, &session).await?;
     let mut options = options(&args, &session);
     let state = RunState::new(args.proof.assume_converged);
     let inventory = survey(&mut session, &options.scope, Depth::Opened).await?;
     state.first_look(&inventory);
+    if let Some(checkpoint) = &mut checkpoint {
+        checkpoint.resume(&state);
+    }
     refuse_unusable_targets(&session, &inventory)?;
     refuse_unknown_key(&args, &session, &inventory)?;
     let work = left_to_rewrite(&inventory) + forced(&args, &inventory);
@@ -92,6 +99,7 @@ async fn rewrap(args: RunArgs, metrics: Option<&MetricsFile>) -> Result<Exit, Co
             state: &state,
             targets: targets(&inventory, |row| is_meant(&args, row)),
             metrics,
+            checkpoint: checkpoint.as_ref(),
         };
         let writing = writing.under_lock(&apiservers, &args, work);
         ended = stopped::while_silent(silence.as_mut(), stop, writing).await;
@@ -101,6 +109,9 @@ async fn rewrap(args: RunArgs, metrics: Option<&MetricsFile>) -> Result<Exit, Co
         let all_current = report.failed + report.left == 0;
         let cleaned = stopped::clean_up(&args, &session, silence, all_current).await;
         ended = cleaned.map(|()| PassEnd::Finished);
+    }
+    if let (Ok(PassEnd::Finished), Some(checkpoint)) = (&ended, &checkpoint) {
+        checkpoint.remove().await?;
     }
     // Also after a failure: what was written until then stays written.
     let mut report = state.report();

@@ -1,16 +1,21 @@
 //! What a run remembers from pass to pass.
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::{Cell, RefCell, RefMut},
     collections::BTreeMap,
     sync::Arc,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use kms_proto::inventory::{API_VERSION, Inventory, RewrapReport, Unreadable};
 use tokio::sync::Mutex;
 
-use super::{Fate, recent::Recent};
+use super::{
+    Fate,
+    front::{Cut, Front},
+    recent::Recent,
+    standing::{Counters, Standing},
+};
 use crate::{
     chain::Chain,
     keys::{Keys, WriteDekError},
@@ -35,6 +40,12 @@ pub struct RunState {
     /// When the first object was begun, and the newest one written.
     writing: Cell<Option<(Instant, Instant)>>,
     begun: Cell<u64>,
+    /// How far the pass has come.
+    front: RefCell<Front>,
+    /// Where the next pass begins, if not at the beginning.
+    resume: RefCell<Option<Cut>>,
+    /// What the runs took that this one resumes, and how long they wrote.
+    before: Cell<[Duration; 2]>,
 }
 
 impl RunState {
@@ -68,6 +79,9 @@ impl RunState {
             recent: RefCell::default(),
             writing: Cell::new(None),
             begun: Cell::new(0),
+            front: RefCell::default(),
+            resume: RefCell::default(),
+            before: Cell::default(),
         }
     }
 
@@ -128,11 +142,9 @@ impl RunState {
     pub fn report(&self) -> RewrapReport {
         let mut report = self.report.borrow().clone();
         report.failed = report.failures.len() as u64;
-        report.elapsed_seconds = self.started.elapsed().as_secs_f64();
-        if let Some((first, last)) = self.writing.get() {
-            let seconds = last.duration_since(first).as_secs_f64();
-            report.objects_per_second = report.rewrapped as f64 / seconds.max(0.001);
-        }
+        let [elapsed, writing] = self.durations().map(|duration| duration.as_secs_f64());
+        report.elapsed_seconds = elapsed;
+        report.objects_per_second = report.rewrapped as f64 / writing.max(0.001);
         report
     }
 
@@ -147,6 +159,70 @@ impl RunState {
             failed: report.failures.len() as u64,
             ..Figures::default()
         }
+    }
+
+    /// What was taken so far, and how much of it was spent writing.
+    fn durations(&self) -> [Duration; 2] {
+        let [elapsed, writing] = self.before.get();
+        let write = |(first, last): (Instant, Instant)| last.duration_since(first);
+        let now = self.writing.get().map(write).unwrap_or_default();
+        [elapsed + self.started.elapsed(), writing + now]
+    }
+
+    /// How far the run has come.
+    pub fn standing(&self) -> Standing {
+        let resume = self.resume.borrow().clone();
+        let report = self.report.borrow();
+        let [elapsed, writing] = self.durations().map(|duration| duration.as_secs_f64());
+        Standing {
+            cut: resume.or_else(|| self.front.borrow().cut().cloned()),
+            revisions: self.revisions.borrow().clone(),
+            counters: Counters {
+                total: report.total,
+                rewrapped: report.rewrapped,
+                already_current: report.already_current,
+                conflicts: report.conflicts,
+                vanished: report.vanished,
+                passes: report.passes,
+                elapsed_seconds: elapsed,
+                writing_seconds: writing,
+            },
+        }
+    }
+
+    /// Goes on where another run ended, after the [first look](Self::first_look): the next pass begins
+    /// at the cut, and what that run wrote counts as written by this one.
+    pub fn resume(&self, standing: Standing) {
+        let Standing {
+            cut,
+            revisions,
+            counters,
+        } = standing;
+        self.resume.replace(cut);
+        self.revisions.replace(revisions);
+        let seconds = |seconds| Duration::try_from_secs_f64(seconds).unwrap_or_default();
+        let taken = [counters.elapsed_seconds, counters.writing_seconds];
+        self.before.set(taken.map(seconds));
+        let mut report = self.report.borrow_mut();
+        report.total = counters.total;
+        report.already_current = counters.already_current;
+        report.rewrapped += counters.rewrapped;
+        report.conflicts += counters.conflicts;
+        report.vanished += counters.vanished;
+        report.passes += counters.passes;
+    }
+
+    /// Whether the next pass begins at a cut.
+    pub fn resumes(&self) -> bool {
+        self.resume.borrow().is_some()
+    }
+
+    pub(super) fn take_resume(&self) -> Option<Cut> {
+        self.resume.take()
+    }
+
+    pub(super) fn front(&self) -> RefMut<'_, Front> {
+        self.front.borrow_mut()
     }
 
     /// Objects written so far.
@@ -168,6 +244,7 @@ impl RunState {
     /// What failed before is tried again, so only the newest failures count.
     pub(super) fn begin_pass(&self) {
         self.count_pass();
+        self.front().clear();
         let mut report = self.report.borrow_mut();
         report.failures.clear();
         report.unknowable = 0;

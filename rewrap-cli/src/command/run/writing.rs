@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use super::checkpoint::Checkpoint;
 use crate::{
     apiserver::Apiserver,
     chain::Chain,
@@ -38,6 +39,7 @@ pub(super) struct Writing<'a> {
     /// What the newest look at the store found to be rewritten.
     pub(super) targets: Vec<Target>,
     pub(super) metrics: Option<&'a MetricsFile>,
+    pub(super) checkpoint: Option<&'a Checkpoint>,
 }
 
 impl Writing<'_> {
@@ -50,11 +52,11 @@ impl Writing<'_> {
         work: u64,
     ) -> Result<PassEnd, CommandError> {
         if args.no_lock {
-            return self.all(apiservers, args.follow, work).await;
+            return self.kept(apiservers, args.follow, work).await;
         }
         let lock = take_lock(self.session).await?;
         let stop = Arc::clone(&self.stop);
-        let mut all = std::pin::pin!(self.all(apiservers, args.follow, work));
+        let mut all = std::pin::pin!(self.kept(apiservers, args.follow, work));
         let ended = tokio::select! {
             ended = &mut all => ended,
             () = lock.lost() => {
@@ -68,6 +70,28 @@ impl Writing<'_> {
         // Also after a failure: the next run should not have to wait for the lock to run out.
         release(lock).await;
         ended
+    }
+
+    /// Keeps what is handed on to the next run, where this one does not finish.
+    async fn kept(
+        &mut self,
+        apiservers: &[Apiserver],
+        follow: bool,
+        work: u64,
+    ) -> Result<PassEnd, CommandError> {
+        let Some(checkpoint) = self.checkpoint else {
+            return self.all(apiservers, follow, work).await;
+        };
+        // Where it cannot be written, that shows before anything is written to etcd.
+        checkpoint.save(self.state).await?;
+        let ended = self.all(apiservers, follow, work).await;
+        if matches!(ended, Ok(PassEnd::Finished)) {
+            return ended;
+        }
+        let saved = checkpoint.save(self.state).await;
+        let end = ended?;
+        saved?;
+        Ok(end)
     }
 
     /// Canary, passes, proof; again until the proof holds or nothing moves any more.
@@ -89,6 +113,7 @@ impl Writing<'_> {
         let mut proved = false;
         for pass in 1..=MAX_PASSES {
             let before = self.state.rewrapped();
+            let resumes = self.state.resumes();
             let ended = self.proved_pass(&mut proved, apiservers).await;
             let rotated_to = ended.as_ref().err().and_then(CommandError::rotated_to);
             if let Some(key_id) = rotated_to.filter(|_| follow && pass < MAX_PASSES) {
@@ -103,6 +128,10 @@ impl Writing<'_> {
             let end = ended?;
             if !matches!(end, PassEnd::Finished) {
                 return Ok(end);
+            }
+            if resumes {
+                // What failed or was left before the cut, nobody remembers.
+                continue;
             }
             let proof = survey(self.session, &self.options.scope, Depth::Opened).await?;
             self.state.count_pass();
@@ -155,6 +184,7 @@ impl Writing<'_> {
             end = rewrap.pass(&progress) => end,
             never = self.options.room.watch() => match never {},
             never = progress.follow(|| self.figures(), publish) => match never {},
+            never = Checkpoint::keep(self.checkpoint, self.state) => match never {},
         };
         publish(&Figures {
             left: progress.left(),
