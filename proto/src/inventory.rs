@@ -283,8 +283,11 @@ pub struct RewrapReport {
     /// The copies of etcd that were made before the first write.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub snapshots: Vec<SnapshotFile>,
-    /// The objects behind `failed`, and why.
+    /// The objects behind `failed`, and why; the first 10,000 of them.
     pub failures: Vec<Unreadable>,
+    /// The command that tries only those again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry: Option<String>,
 }
 
 /// A copy of etcd in a file that `etcdutl snapshot restore` takes.

@@ -365,9 +365,9 @@ pub fn report_text(report: &RewrapReport) -> String {
             failure.error
         ));
     }
-    if report.failures.len() > FAILURES_SHOWN {
-        let more = report.failures.len() - FAILURES_SHOWN;
-        text.push_str(&format!("{more} more failed; -o json lists them all\n"));
+    let more = report.failed.saturating_sub(FAILURES_SHOWN as u64);
+    if more > 0 {
+        text.push_str(&format!("{more} more failed; -o json lists them\n"));
     }
     text
 }

@@ -31,9 +31,11 @@ use crate::{
 };
 
 mod canary;
+mod failures;
 mod front;
 pub mod growth;
 mod one;
+mod only;
 mod order;
 mod recent;
 mod revisit;
@@ -47,6 +49,7 @@ pub use canary::CanaryError;
 pub use front::Cut;
 use one::Attempt;
 pub use one::{Fate, ObjectError};
+pub use only::{MOST_KEYS, OnlyKeys, OnlyKeysError};
 use order::leaks_most;
 use revisit::Deferred;
 pub use room::{NoRoom, Room};
@@ -70,6 +73,8 @@ pub struct Options {
     pub scope: Scope,
     /// Only objects stored under this key or KMS provider.
     pub from_key: Option<String>,
+    /// Only these objects.
+    pub only_keys: Option<OnlyKeys>,
     /// Also what lies under KMS v1 since before the run: nothing tells under which KEK.
     pub force_kms_v1: bool,
     /// Also what is encrypted and current since before the run.
@@ -140,6 +145,10 @@ impl<'a> Rewrap<'a> {
     /// What concerns one object only is counted instead.
     pub async fn pass(&self, progress: &RunProgress) -> Result<PassEnd, RunError> {
         self.state.begin_pass();
+        if let Some(only) = &self.options.only_keys {
+            self.only(only, progress).await?;
+            return Ok(self.ended());
+        }
         let mut from = self.state.take_resume();
         // Where the area is gone, all of them are gone through.
         from.take_if(|cut| !self.areas.iter().any(|area| cut.is_in(area)));

@@ -20,6 +20,7 @@ mod plan;
 mod plugins;
 mod progress;
 mod refusals;
+mod retry;
 mod safety;
 mod snapshot;
 mod status;

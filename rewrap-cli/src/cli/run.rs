@@ -60,6 +60,15 @@ pub struct RunArgs {
     /// Only objects stored under this key or KMS provider.
     #[arg(long, value_name = "NAME", help_heading = "Scope")]
     pub from_key: Option<String>,
+    /// Only the objects in this file of JSON lines with a `key`, at most 100,000: a run whose objects
+    /// failed ends with the command that tries only those again.
+    #[arg(
+        long,
+        value_name = "FILE",
+        help_heading = "Scope",
+        conflicts_with = "checkpoint"
+    )]
+    pub only_keys: Option<PathBuf>,
     /// Stop after so many rewritten objects.
     #[arg(long, value_name = "OBJECTS", help_heading = "Scope")]
     pub limit: Option<u64>,

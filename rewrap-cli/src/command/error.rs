@@ -14,7 +14,7 @@ use crate::{
     journal::JournalError,
     keys::WriteDekError,
     metrics::MetricsError,
-    rewrap::{CanaryError, RunError},
+    rewrap::{CanaryError, OnlyKeysError, RunError},
     session::SessionError,
     stopped::StoppedError,
     store::StoreError,
@@ -35,6 +35,9 @@ pub enum CommandError {
     /// The checkpoint is of no use.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
+    /// No keys to rewrite only.
+    #[error(transparent)]
+    OnlyKeys(#[from] OnlyKeysError),
     /// Nobody vouches for the apiservers.
     #[error(
         "{0} objects would be rewritten, but nothing shows that every apiserver can read what would \
@@ -172,6 +175,7 @@ impl CommandError {
             Self::Stopped(_) => Exit::Gate,
             Self::Survey(error) => of_survey(error),
             Self::Checkpoint(_)
+            | Self::OnlyKeys(_)
             | Self::File { .. }
             | Self::NoInventory { .. }
             | Self::NoUndoFile { .. }

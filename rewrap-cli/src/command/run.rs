@@ -19,9 +19,10 @@ use crate::{
     journal::Journal,
     metrics::MetricsFile,
     pace::{Pace, Stop},
+    printable::OneLine,
     progress::tell,
     report,
-    rewrap::{Options, PassEnd, Room, RunState, Trail, UndoHeader},
+    rewrap::{OnlyKeys, Options, PassEnd, Room, RunState, Trail, UndoHeader},
     scope::Scope,
     session::Session,
     stopped::Silence,
@@ -30,6 +31,7 @@ use crate::{
 
 mod checkpoint;
 mod gates;
+mod retry;
 mod snapshot;
 mod stopped;
 mod writing;
@@ -61,6 +63,9 @@ async fn rewrap(args: RunArgs, metrics: Option<&MetricsFile>) -> Result<Exit, Co
     status::warn_of_silent_plugins(&session);
     let mut checkpoint = Checkpoint::open(&args, &session).await?;
     let mut options = options(&args, &session);
+    if let Some(path) = &args.only_keys {
+        options.only_keys = Some(OnlyKeys::read(path)?);
+    }
     let state = RunState::new(args.proof.assume_converged);
     let inventory = survey(&mut session, &options.scope, Depth::Opened).await?;
     state.first_look(&inventory);
@@ -117,11 +122,17 @@ async fn rewrap(args: RunArgs, metrics: Option<&MetricsFile>) -> Result<Exit, Co
     let mut report = state.report();
     report.backed_off = options.pace.backed_off();
     report.snapshots = snapshots;
+    report.retry = state
+        .keep_failures()
+        .and_then(|keys| retry::command(std::env::args_os(), args.undo_file.as_deref(), &keys));
     report::print(args.output, &report, report::report_text).map_err(CommandError::Io)?;
     let end = ended?;
     if args.output == Output::Table {
         let kine = session.has_kine() && !args.also_current;
         eprint!("{}", next_command(end, &report, kine));
+        if let Some(retry) = &report.retry {
+            eprintln!("only what failed, again: {}", OneLine(retry));
+        }
     }
     Ok(exit(end, &report))
 }
@@ -184,6 +195,7 @@ fn options(args: &RunArgs, session: &Session) -> Options {
     Options {
         scope: Scope::new(&args.scope),
         from_key: args.from_key.clone(),
+        only_keys: None,
         force_kms_v1: args.force_kms_v1,
         also_current: args.also_current,
         trail: Trail::default(),

@@ -212,6 +212,10 @@ impl Rewrap<'_> {
                 error,
             })
         };
+        let only = self.options.only_keys.as_ref();
+        if only.is_some_and(|only| !only.contains(&record.key)) {
+            return Verdict::Skip(Fate::NotChosen);
+        }
         let key = match area.object_key(&record.key) {
             Ok(key) => key,
             Err(error) => return failed(ObjectError::OddKey(error)),

@@ -24,6 +24,7 @@ pub struct Standing {
 pub struct Counters {
     pub total: u64,
     pub rewrapped: u64,
+    pub bytes: u64,
     pub already_current: u64,
     pub conflicts: u64,
     pub vanished: u64,

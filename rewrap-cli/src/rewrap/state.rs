@@ -3,6 +3,7 @@
 use std::{
     cell::{Cell, RefCell, RefMut},
     collections::BTreeMap,
+    path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -12,6 +13,7 @@ use tokio::sync::Mutex;
 
 use super::{
     Fate,
+    failures::Failures,
     front::{Cut, Front},
     recent::Recent,
     standing::{Counters, Standing},
@@ -40,6 +42,7 @@ pub struct RunState {
     /// When the first object was begun, and the newest one written.
     writing: Cell<Option<(Instant, Instant)>>,
     begun: Cell<u64>,
+    failures: RefCell<Failures>,
     /// How far the pass has come.
     front: RefCell<Front>,
     /// Where the next pass begins, if not at the beginning.
@@ -70,6 +73,7 @@ impl RunState {
             assumed_converged,
             snapshots: Vec::new(),
             failures: Vec::new(),
+            retry: None,
         };
         Self {
             write_deks: Mutex::default(),
@@ -79,6 +83,7 @@ impl RunState {
             recent: RefCell::default(),
             writing: Cell::new(None),
             begun: Cell::new(0),
+            failures: RefCell::default(),
             front: RefCell::default(),
             resume: RefCell::default(),
             before: Cell::default(),
@@ -104,7 +109,8 @@ impl RunState {
             .iter()
             .map(|resource| resource.unknowable)
             .sum();
-        report.failures.clone_from(&inventory.unreadable);
+        let (first, count) = (&inventory.unreadable, inventory.unreadable_count());
+        self.failures.replace(Failures::seen(first, count));
         let revisions: Vec<_> = inventory
             .stores
             .iter()
@@ -141,7 +147,9 @@ impl RunState {
     /// The report as of now.
     pub fn report(&self) -> RewrapReport {
         let mut report = self.report.borrow().clone();
-        report.failed = report.failures.len() as u64;
+        let failures = self.failures.borrow();
+        report.failed = failures.count();
+        report.failures = failures.first().to_vec();
         let [elapsed, writing] = self.durations().map(|duration| duration.as_secs_f64());
         report.elapsed_seconds = elapsed;
         report.objects_per_second = report.rewrapped as f64 / writing.max(0.001);
@@ -156,7 +164,7 @@ impl RunState {
             bytes: report.bytes,
             conflicts: report.conflicts,
             vanished: report.vanished,
-            failed: report.failures.len() as u64,
+            failed: self.failures.borrow().count(),
             ..Figures::default()
         }
     }
@@ -180,6 +188,7 @@ impl RunState {
             counters: Counters {
                 total: report.total,
                 rewrapped: report.rewrapped,
+                bytes: report.bytes,
                 already_current: report.already_current,
                 conflicts: report.conflicts,
                 vanished: report.vanished,
@@ -207,6 +216,7 @@ impl RunState {
         report.total = counters.total;
         report.already_current = counters.already_current;
         report.rewrapped += counters.rewrapped;
+        report.bytes += counters.bytes;
         report.conflicts += counters.conflicts;
         report.vanished += counters.vanished;
         report.passes += counters.passes;
@@ -223,6 +233,12 @@ impl RunState {
 
     pub(super) fn front(&self) -> RefMut<'_, Front> {
         self.front.borrow_mut()
+    }
+
+    /// The file with all that failed in the newest pass, which nobody else removes; nothing where there
+    /// is none, or too much for one.
+    pub fn keep_failures(&self) -> Option<PathBuf> {
+        self.failures.borrow_mut().keep_file()
     }
 
     /// Objects written so far.
@@ -246,7 +262,7 @@ impl RunState {
         self.count_pass();
         self.front().clear();
         let mut report = self.report.borrow_mut();
-        report.failures.clear();
+        self.failures.take();
         report.unknowable = 0;
     }
 
@@ -256,7 +272,7 @@ impl RunState {
             Fate::AlreadyCurrent { conflicts } | Fate::Deferred { conflicts } => {
                 report.conflicts += conflicts;
             }
-            Fate::Failed { key, error } => report.failures.push(Unreadable {
+            Fate::Failed { key, error } => self.failures.borrow_mut().add(Unreadable {
                 key: String::from_utf8_lossy(&key).into_owned(),
                 error: Chain(&error).to_string(),
             }),

@@ -103,7 +103,7 @@ impl Writing<'_> {
     ) -> Result<PassEnd, CommandError> {
         // A run over the objects of one key does not answer for those of another.
         let answers_for = |left: u64| {
-            if self.options.from_key.is_some() {
+            if self.options.from_key.is_some() || self.options.only_keys.is_some() {
                 0
             } else {
                 left
