@@ -7,6 +7,7 @@
 
 use std::{
     cell::{Cell, RefCell},
+    collections::BTreeSet,
     rc::Rc,
     sync::Arc,
 };
@@ -27,7 +28,7 @@ use crate::{
     session::Session,
     stopped::Ours,
     store::{Kind, Record, StoreError, key_after},
-    stored::{OpenError, Opened, Provider, Rule, WriteDek},
+    stored::{KmsName, OpenError, Opened, Provider, Rule, WriteDek},
 };
 
 mod canary;
@@ -37,6 +38,7 @@ pub mod growth;
 mod one;
 mod only;
 mod order;
+mod ramp;
 mod recent;
 mod revisit;
 mod room;
@@ -79,6 +81,9 @@ pub struct Options {
     pub force_kms_v1: bool,
     /// Also what is encrypted and current since before the run.
     pub also_current: bool,
+    /// Also what is current under these KMS v2 providers since before the run: all of it is to be under
+    /// one DEK source.
+    pub scattered: BTreeSet<KmsName>,
     /// The files that tell what was done.
     pub trail: Trail,
     /// Stop after so many rewritten objects.
@@ -321,6 +326,8 @@ impl<'a> Rewrap<'a> {
                 };
                 if let Err(error) = outcome {
                     self.failed.set(true);
+                    // Whoever waits for a turn sees that there is none.
+                    self.state.ramp().wake_all();
                     failure.borrow_mut().get_or_insert(error);
                 }
             }
@@ -413,6 +420,17 @@ pub enum RunError {
     /// The database is nearly full.
     #[error(transparent)]
     NoRoom(#[from] NoRoom),
+    /// What was written first is not what etcd holds now.
+    #[error(
+        "{key} was read back after it was written, and {why}; stopped after the first objects; see that \
+         all --endpoints are of one sound cluster, then `rewrap verify`"
+    )]
+    NotReadBack {
+        /// The etcd key.
+        key: String,
+        /// What is wrong with it.
+        why: String,
+    },
     /// etcd.
     #[error(transparent)]
     Store(#[from] StoreError),

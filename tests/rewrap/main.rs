@@ -7,6 +7,7 @@ mod support;
 
 mod checkpoint;
 mod config;
+mod consolidate;
 mod dek_type;
 mod etcd;
 mod gates;
@@ -19,6 +20,7 @@ mod pace;
 mod plan;
 mod plugins;
 mod progress;
+mod ramp;
 mod refusals;
 mod retry;
 mod safety;

@@ -80,6 +80,11 @@ pub struct RunArgs {
     /// which its database keeps beside them.
     #[arg(long, help_heading = "Scope")]
     pub also_current: bool,
+    /// Also what is current under a KMS v2 provider, once, where it is under more than one DEK source:
+    /// then all of it is under one, for every distinct DEK source costs every start of an apiserver a
+    /// call of the plugin. `rewrap status` counts them.
+    #[arg(long, help_heading = "Scope")]
+    pub consolidate: bool,
     /// How fast.
     #[command(flatten)]
     pub pace: PaceArgs,

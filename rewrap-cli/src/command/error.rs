@@ -242,7 +242,7 @@ fn of_area(error: &AreaError) -> Exit {
 fn of_run(error: &RunError) -> Exit {
     match error {
         _ if error.rotated_to().is_some() => Exit::Gate,
-        RunError::NoRoom(_) => Exit::Gate,
+        RunError::NoRoom(_) | RunError::NotReadBack { .. } => Exit::Gate,
         RunError::KeyChange(_) => Exit::Unreachable,
         RunError::Area(error) => of_area(error),
         RunError::Journal(_) => Exit::Runtime,

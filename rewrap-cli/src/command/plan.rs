@@ -80,17 +80,17 @@ fn count(inventory: &Inventory, counts: impl Fn(&WrittenWith) -> bool) -> u64 {
 }
 
 /// Whether a run rewrites the objects of a row without being told to.
-pub(super) fn is_to_rewrite(row: &WrittenWith) -> bool {
+pub(in crate::command) fn is_to_rewrite(row: &WrittenWith) -> bool {
     matches!(row.state, ObjectState::Plaintext | ObjectState::Stale)
 }
 
 /// Whether it rewrites them where it is told to rewrite what is under KMS v1.
-pub(super) fn is_under_kms_v1(row: &WrittenWith) -> bool {
+pub(in crate::command) fn is_under_kms_v1(row: &WrittenWith) -> bool {
     row.state == ObjectState::Unknowable && row.key.provider == "kms-v1"
 }
 
 /// Whether it rewrites them where it is told to rewrite what is encrypted and current.
-pub(super) fn is_encrypted_and_current(row: &WrittenWith) -> bool {
+pub(in crate::command) fn is_encrypted_and_current(row: &WrittenWith) -> bool {
     row.state == ObjectState::Current && row.key.provider != "identity"
 }
 

@@ -1,16 +1,13 @@
 //! `rewrap run`.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use kms_proto::inventory::{Inventory, RewrapReport, WrittenWith};
+use kms_proto::inventory::{Inventory, RewrapReport};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{
     CommandError, Exit,
-    plan::{
-        encrypted_and_current, is_encrypted_and_current, is_to_rewrite, is_under_kms_v1,
-        left_to_rewrite, targets, under_kms_v1,
-    },
+    plan::{left_to_rewrite, targets},
     status,
 };
 use crate::{
@@ -32,6 +29,7 @@ use crate::{
 mod checkpoint;
 mod gates;
 mod retry;
+mod selection;
 mod snapshot;
 mod stopped;
 mod writing;
@@ -41,6 +39,7 @@ pub use checkpoint::CheckpointError;
 pub(super) use gates::confirm;
 pub use gates::{Refusal, Refusals};
 use gates::{preflight, refuse_unknown_key, refuse_unusable_targets};
+use selection::Selection;
 pub use snapshot::SnapshotError;
 use writing::Writing;
 pub(super) use writing::{release, take_lock};
@@ -74,7 +73,9 @@ async fn rewrap(args: RunArgs, metrics: Option<&MetricsFile>) -> Result<Exit, Co
     }
     refuse_unusable_targets(&session, &inventory)?;
     refuse_unknown_key(&args, &session, &inventory)?;
-    let work = left_to_rewrite(&inventory) + forced(&args, &inventory);
+    let selection = Selection::new(&args, &session, &inventory);
+    options.scattered = selection.scattered.clone();
+    let work = left_to_rewrite(&inventory) + selection.forced(&inventory);
     if work > 0 {
         if apiservers.is_empty() && !args.proof.assume_converged {
             return Err(CommandError::NoProof(work));
@@ -82,7 +83,7 @@ async fn rewrap(args: RunArgs, metrics: Option<&MetricsFile>) -> Result<Exit, Co
         if let Some(path) = &args.snapshot_before {
             snapshot::refuse(&session, path)?;
         }
-        preflight(&args, &session, &inventory).await?;
+        preflight(&selection, &session, &inventory).await?;
         confirm(args.yes, &format!("rewrite {work} objects"))?;
     }
     let mut silence = stopped::prove(&args, &session, work).await?;
@@ -102,7 +103,7 @@ async fn rewrap(args: RunArgs, metrics: Option<&MetricsFile>) -> Result<Exit, Co
             options: &options,
             stop: Arc::clone(&stop),
             state: &state,
-            targets: targets(&inventory, |row| is_meant(&args, row)),
+            targets: targets(&inventory, |row| selection.takes(row)),
             metrics,
             checkpoint: checkpoint.as_ref(),
         };
@@ -162,30 +163,6 @@ async fn trail(
     Ok(trail)
 }
 
-/// Objects that are rewritten only because a flag says so.
-fn forced(args: &RunArgs, inventory: &Inventory) -> u64 {
-    let mut forced = 0;
-    if args.force_kms_v1 {
-        forced += under_kms_v1(inventory);
-    }
-    if args.also_current {
-        forced += encrypted_and_current(inventory);
-    }
-    forced
-}
-
-/// Whether the run rewrites the objects of a row.
-fn is_meant(args: &RunArgs, row: &WrittenWith) -> bool {
-    let state = is_to_rewrite(row)
-        || args.force_kms_v1 && is_under_kms_v1(row)
-        || args.also_current && is_encrypted_and_current(row);
-    state
-        && args
-            .from_key
-            .as_ref()
-            .is_none_or(|from| row.key.key == *from)
-}
-
 fn options(args: &RunArgs, session: &Session) -> Options {
     let stores = session.stores.iter().map(|named| named.store.clone());
     let patience = match args.apiservers_stopped {
@@ -198,6 +175,7 @@ fn options(args: &RunArgs, session: &Session) -> Options {
         only_keys: None,
         force_kms_v1: args.force_kms_v1,
         also_current: args.also_current,
+        scattered: BTreeSet::new(),
         trail: Trail::default(),
         limit: args.limit,
         pace: Pace::new(args.limits()),

@@ -2,7 +2,7 @@
 
 use prost::bytes::Bytes;
 
-use super::{Rewrap, RunError, TRIES};
+use super::{Rewrap, RunError, TRIES, ramp::Turn};
 use crate::{
     area::{Area, OddKey},
     store::{Put, Record, StoreError},
@@ -117,6 +117,10 @@ impl Rewrap<'_> {
             let lengths = [record.key.len(), record.value.len()];
             let room = &self.options.room;
             room.take(area.store, lengths, || self.may_begin()).await?;
+            let turn = match self.turn().await? {
+                Turn::Over => return Ok(Fate::NotBegun),
+                turn => turn,
+            };
             if !begun && !self.begin() {
                 return Ok(Fate::NotBegun);
             }
@@ -141,12 +145,18 @@ impl Rewrap<'_> {
             }
             let sent = permit.sent();
             let put = store
-                .compare_and_put(&record.key, record.mod_revision, value, record.lease)
+                .compare_and_put(
+                    &record.key,
+                    record.mod_revision,
+                    value.clone(),
+                    record.lease,
+                )
                 .await;
             permit.answered(sent, store.strain());
             let lost = match put {
                 Ok(Put::Done { revision }) => {
                     self.state.mark(area.store, revision);
+                    turn.wrote(area.store, &record.key, &value, revision);
                     let bytes = record.value.len() as u64;
                     let fate = Fate::Rewrapped { conflicts, bytes };
                     return match trail.after(&record, keys, revision, "rewritten").await {
@@ -198,6 +208,13 @@ impl Rewrap<'_> {
         record.mod_revision <= self.state.first_revision(area.store)
     }
 
+    fn is_scattered(&self, written_with: &WrittenWith) -> bool {
+        match written_with {
+            WrittenWith::Dek(dek) => self.options.scattered.contains(dek.provider()),
+            WrittenWith::Key { .. } | WrittenWith::Nothing => false,
+        }
+    }
+
     /// The only way to a [`Stale`].
     pub(super) fn judge(
         &self,
@@ -227,7 +244,11 @@ impl Rewrap<'_> {
         let untouched = self.is_untouched(area, record);
         let encrypted = opened.written_with.provider() != ProviderKind::Identity;
         match opened.state {
-            State::Current if !(self.options.also_current && encrypted && untouched) => {
+            State::Current
+                if !(untouched
+                    && (self.options.also_current && encrypted
+                        || self.is_scattered(&opened.written_with))) =>
+            {
                 return Verdict::Skip(Fate::AlreadyCurrent { conflicts });
             }
             State::Unknowable if opened.written_with.provider() != ProviderKind::KmsV1 => {

@@ -15,6 +15,7 @@ use super::{
     Fate,
     failures::Failures,
     front::{Cut, Front},
+    ramp::Ramp,
     recent::Recent,
     standing::{Counters, Standing},
 };
@@ -42,6 +43,7 @@ pub struct RunState {
     /// When the first object was begun, and the newest one written.
     writing: Cell<Option<(Instant, Instant)>>,
     begun: Cell<u64>,
+    ramp: Ramp,
     failures: RefCell<Failures>,
     /// How far the pass has come.
     front: RefCell<Front>,
@@ -83,6 +85,7 @@ impl RunState {
             recent: RefCell::default(),
             writing: Cell::new(None),
             begun: Cell::new(0),
+            ramp: Ramp::default(),
             failures: RefCell::default(),
             front: RefCell::default(),
             resume: RefCell::default(),
@@ -137,6 +140,10 @@ impl RunState {
         if let Some(recent) = self.recent.borrow_mut().get_mut(store) {
             recent.mark(revision, tokio::time::Instant::now());
         }
+    }
+
+    pub(super) fn ramp(&self) -> &Ramp {
+        &self.ramp
     }
 
     /// The revision of a store when the run began: what is newer was written under the keys of now.

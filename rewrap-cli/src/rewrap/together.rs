@@ -5,6 +5,7 @@ use futures_util::future::try_join_all;
 use super::{
     OpenedPage, Rewrap, RunError,
     one::{Attempt, Fate, Verdict, seal},
+    ramp::Turn,
 };
 use crate::{
     area::Area,
@@ -95,6 +96,17 @@ impl Rewrap<'_> {
         if swaps.is_empty() {
             return fates;
         }
+        let turn = match self.turn().await {
+            Ok(Turn::Over) => {
+                fates.extend(replaced.iter().map(|_| Ok(Fate::NotBegun)));
+                return fates;
+            }
+            Ok(turn) => turn,
+            Err(error) => {
+                fates.push(Err(error));
+                return fates;
+            }
+        };
         let size = |swap: &Swap| swap.key.len() + swap.value.len();
         let bytes = swaps.iter().map(size).sum();
         let store = &self.session.stores[area.store].store;
@@ -116,6 +128,8 @@ impl Rewrap<'_> {
         match put {
             Ok(Together::Done { revision }) => {
                 self.state.mark(area.store, revision);
+                // The first stands for all.
+                turn.wrote(area.store, &swaps[0].key, &swaps[0].value, revision);
                 fates.extend(replaced.iter().map(|(record, _)| {
                     Ok(Fate::Rewrapped {
                         conflicts: 0,
@@ -130,6 +144,8 @@ impl Rewrap<'_> {
                 }
             }
             Ok(Together::Apart) => {
+                // Each waits for a turn of its own.
+                drop(turn);
                 for (record, _) in replaced {
                     ours.forget(&record.key);
                     let keys = &self.session.keys;

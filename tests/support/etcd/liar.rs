@@ -31,6 +31,8 @@ use super::{
 pub(crate) enum Lie {
     /// Answers to reads are changed.
     Reads(fn(&mut RangeResponse)),
+    /// Nothing is written, as if all of it were.
+    Forgets,
     /// Nothing is written, as if somebody else had written first: kine's answer where its database
     /// fails.
     Writes,
@@ -150,7 +152,7 @@ async fn kv(
             let codec = ProstCodec::<RangeResponse, RangeRequest>::default();
             Ok(server::Grpc::new(codec).unary(liable, request).await)
         }
-        ("/etcdserverpb.KV/Txn", Lie::Writes) => {
+        ("/etcdserverpb.KV/Txn", Lie::Writes | Lie::Forgets) => {
             let codec = ProstCodec::<TxnResponse, TxnRequest>::default();
             Ok(server::Grpc::new(codec).unary(liable, request).await)
         }
@@ -210,10 +212,15 @@ impl UnaryService<TxnRequest> for Liable {
                 key,
                 ..RangeRequest::default()
             };
+            let forgets = matches!(liable.lie, Lie::Forgets);
             let range = liable.range(request).await?;
+            let mut header = range.header.clone();
+            if let Some(header) = header.as_mut().filter(|_| forgets) {
+                header.revision += 1;
+            }
             Ok(Response::new(TxnResponse {
-                header: range.header.clone(),
-                succeeded: false,
+                header,
+                succeeded: forgets,
                 responses: vec![ResponseOp { range: Some(range) }],
             }))
         })

@@ -42,6 +42,7 @@ struct Scope {
     from_key: Option<String>,
     force_kms_v1: bool,
     also_current: bool,
+    consolidate: bool,
 }
 
 /// Why a checkpoint is of no use.
@@ -132,6 +133,7 @@ impl Scope {
             from_key: args.from_key.clone(),
             force_kms_v1: args.force_kms_v1,
             also_current: args.also_current,
+            consolidate: args.consolidate,
         }
     }
 
@@ -151,6 +153,7 @@ impl Scope {
         let switches = [
             ("--force-kms-v1", self.force_kms_v1),
             ("--also-current", self.also_current),
+            ("--consolidate", self.consolidate),
         ];
         for (name, _) in switches.iter().filter(|(_, on)| *on) {
             flags.push((*name).to_owned());

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fmt};
 
 use kms_proto::{
     KeyId,
-    inventory::{Inventory, ResourceInventory, WrittenWith},
+    inventory::{Inventory, ResourceInventory},
 };
 
 use crate::{
@@ -12,8 +12,8 @@ use crate::{
     cli::RunArgs,
     command::{
         CommandError,
-        plan::{Load, Tight, is_encrypted_and_current, is_to_rewrite, is_under_kms_v1},
-        run::writing::LOCK_KEY,
+        plan::{Load, Tight},
+        run::{selection::Selection, writing::LOCK_KEY},
     },
     keys::KeyChange,
     session::Session,
@@ -82,16 +82,18 @@ impl fmt::Display for Refusals {
 
 /// Looks at everything that would make writing unsafe or vain. What a flag lets pass is a warning.
 pub(in crate::command::run) async fn preflight(
-    args: &RunArgs,
+    selection: &Selection<'_>,
     session: &Session,
     inventory: &Inventory,
 ) -> Result<(), CommandError> {
+    let args = selection.args;
     let mut gates = Gates {
         args,
+        selection,
         shut: Vec::new(),
     };
     for store in &session.stores {
-        let load = Load::of_rows(store, inventory, |row| is_written(args, row)).await;
+        let load = Load::of_rows(store, inventory, |row| selection.takes(row)).await;
         gates.members(&load.limited_to(args.limit.unwrap_or(u64::MAX)));
     }
     gates.permissions(session, inventory).await;
@@ -103,17 +105,9 @@ pub(in crate::command::run) async fn preflight(
     }
 }
 
-/// Whether a run with these flags writes the objects of a row.
-fn is_written(args: &RunArgs, row: &WrittenWith) -> bool {
-    let from = args.from_key.as_ref();
-    from.is_none_or(|from| row.key.key == *from)
-        && (is_to_rewrite(row)
-            || args.force_kms_v1 && is_under_kms_v1(row)
-            || args.also_current && is_encrypted_and_current(row))
-}
-
 struct Gates<'a> {
     args: &'a RunArgs,
+    selection: &'a Selection<'a>,
     shut: Vec<Refusal>,
 }
 
@@ -158,7 +152,8 @@ impl Gates<'_> {
             if index == 0 && !args.no_lock && !rights.may_write(&Span::key(LOCK_KEY)) {
                 denied.push((String::from_utf8_lossy(LOCK_KEY).into_owned(), true));
             }
-            let here = written(args, inventory).filter(|resource| resource.store == store.name);
+            let here =
+                written(self.selection, inventory).filter(|resource| resource.store == store.name);
             let keys = here.map(|resource| scoped(args, &resource.path));
             let keys = keys.filter(|keys| !rights.may_write(&Span::directory(keys.as_bytes())));
             denied.extend(keys.map(|keys| (keys, false)));
@@ -181,7 +176,7 @@ impl Gates<'_> {
         inventory: &Inventory,
     ) -> Result<(), CommandError> {
         let mut asked = BTreeSet::new();
-        for resource in written(self.args, inventory) {
+        for resource in written(self.selection, inventory) {
             let Ok(name) = resource.resource.parse();
             let rule = session.rule(&name);
             let Some(Provider::KmsV2(provider)) = rule.providers().first() else {
@@ -214,12 +209,12 @@ impl Gates<'_> {
 
 /// The resources of which a run writes something.
 fn written<'a>(
-    args: &'a RunArgs,
+    selection: &'a Selection<'_>,
     inventory: &'a Inventory,
 ) -> impl Iterator<Item = &'a ResourceInventory> {
     inventory.resources.iter().filter(|resource| {
         let mut rows = resource.written_with.iter();
-        rows.any(|row| row.objects > 0 && is_written(args, row))
+        rows.any(|row| row.objects > 0 && selection.takes(row))
     })
 }
 
