@@ -35,6 +35,11 @@ use pairs::Ratio;
 use plugin::Plugin;
 use rewrap_cli::store::{Store, StoreConfig};
 use tokio::task::spawn_blocking;
+use zeroizing_alloc::ZeroAlloc;
+
+/// The one of the real program: the bare side wipes what it frees too.
+#[global_allocator]
+static ALLOCATOR: ZeroAlloc<std::alloc::System> = ZeroAlloc(std::alloc::System);
 
 const IN_FLIGHT: [usize; 2] = [16, 64];
 const FEW: usize = 10_000;

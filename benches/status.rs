@@ -32,6 +32,11 @@ use pairs::Ratio;
 use plugin::Plugin;
 use rewrap_cli::store::{Store, StoreConfig};
 use tokio::task::spawn_blocking;
+use zeroizing_alloc::ZeroAlloc;
+
+/// The one of the real program: the bare side wipes what it frees too.
+#[global_allocator]
+static ALLOCATOR: ZeroAlloc<std::alloc::System> = ZeroAlloc(std::alloc::System);
 
 const PAIRS: usize = 7;
 

@@ -11,8 +11,10 @@ mod stride;
 use cuts::{Ask, Cuts, Front};
 use streamed::Streamed;
 
-/// The most pages that are read ahead. Each is of about 1 MiB, and of 16 MiB at most unless one
-/// record weighs more: that is what a walk holds in memory.
+/// The most pages that are under way; as many again may wait for their turn, so that etcd has work
+/// while pages are worked on. Each is of about 1 MiB, and of 16 MiB at most unless one record weighs
+/// more; where they weigh much, none is asked for beside those that wait: that is what a walk holds in
+/// memory.
 const AHEAD: usize = 4;
 
 /// A walk through all keys under one prefix, in their order.

@@ -12,6 +12,10 @@ use baseline::Baseline;
 /// A decision is made after so many answers, of which the slowest but one is the 99th percentile,
 /// or after so long, whatever comes first.
 const ROUND_ANSWERS: usize = 100;
+
+/// As long as it doubles: after so many answers for each that may be in flight.
+const DOUBLING_ANSWERS: usize = 8;
+
 const ROUND_LIFE: Duration = Duration::from_secs(1);
 
 /// How far the 99th percentile may rise above its baseline.
@@ -93,9 +97,16 @@ impl Window {
         }
         self.answers.push(now.duration_since(sent));
         let elapsed = now.duration_since(began);
-        if self.answers.len() >= ROUND_ANSWERS || elapsed >= ROUND_LIFE {
+        if self.answers.len() >= self.round_answers() || elapsed >= ROUND_LIFE {
             self.decide(elapsed);
             self.next_round(now);
+        }
+    }
+
+    fn round_answers(&self) -> usize {
+        match self.doubling {
+            true => ROUND_ANSWERS.min(DOUBLING_ANSWERS * self.limit as usize),
+            false => ROUND_ANSWERS,
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 
+use futures_util::{TryStreamExt as _, stream};
 use prost::bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Notify;
@@ -12,6 +13,9 @@ use crate::chain::Chain;
 /// After so many writes a run waits for all answers and reads back what it wrote; behind the last step
 /// it goes on without.
 const STEPS: [u64; 3] = [1, 10, 100];
+
+/// Reads under way while it reads back.
+const READS: usize = 16;
 
 /// How far a run has come on its way to full speed.
 #[derive(Debug, Default)]
@@ -119,35 +123,40 @@ impl Rewrap<'_> {
 
     /// Every one of these is in etcd as it was written, and opens; or somebody wrote or deleted it since.
     async fn read_back(&self, written: Vec<Written>) -> Result<(), RunError> {
-        for Written {
+        stream::iter(written.into_iter().map(Ok))
+            .try_for_each_concurrent(READS, async |written| self.read_back_one(written).await)
+            .await
+    }
+
+    async fn read_back_one(&self, written: Written) -> Result<(), RunError> {
+        let Written {
             store,
             key,
             revision,
             digest,
-        } in written
-        {
-            let found = self.session.stores[store].store.get(&key).await?;
-            let Some(record) = found.filter(|record| record.mod_revision <= revision) else {
-                continue;
-            };
-            let failed = |why: &str| RunError::NotReadBack {
-                key: String::from_utf8_lossy(&key).into_owned(),
-                why: why.to_owned(),
-            };
-            if record.mod_revision < revision {
-                return Err(failed("etcd still has the value before"));
-            }
-            if <[u8; 32]>::from(Sha256::digest(&record.value)) != digest {
-                return Err(failed("etcd has other bytes at the revision of the write"));
-            }
-            let Some((resource, _)) = self.areas.object(&key) else {
-                continue;
-            };
-            let rule = self.session.rule(&resource);
-            let opened = self.session.keys.open(&rule, &key, &record.value).await;
-            opened.map_err(|error| failed(&Chain(&error).to_string()))?;
+        } = written;
+        let found = self.session.stores[store].store.get(&key).await?;
+        let Some(record) = found.filter(|record| record.mod_revision <= revision) else {
+            return Ok(());
+        };
+        let failed = |why: &str| RunError::NotReadBack {
+            key: String::from_utf8_lossy(&key).into_owned(),
+            why: why.to_owned(),
+        };
+        if record.mod_revision < revision {
+            return Err(failed("etcd still has the value before"));
         }
-        Ok(())
+        if <[u8; 32]>::from(Sha256::digest(&record.value)) != digest {
+            return Err(failed("etcd has other bytes at the revision of the write"));
+        }
+        let Some((resource, _)) = self.areas.object(&key) else {
+            return Ok(());
+        };
+        let rule = self.session.rule(&resource);
+        let opened = self.session.keys.open(&rule, &key, &record.value).await;
+        opened
+            .map(drop)
+            .map_err(|error| failed(&Chain(&error).to_string()))
     }
 }
 

@@ -16,6 +16,9 @@ const FIRST_LIMIT: i64 = 100;
 /// What a page should weigh, in bytes.
 const PAGE_BYTES: i64 = 1 << 20;
 
+/// What the answers that wait for their turn may weigh before there are fewer, in bytes.
+const AHEAD_BYTES: i64 = 8 * PAGE_BYTES;
+
 /// The most keys a page asks for, however small they are.
 const MAX_LIMIT: i64 = 10_000;
 
@@ -26,7 +29,7 @@ pub(super) struct Cuts {
     cuts: VecDeque<Cut>,
     /// How long the name of the directory is.
     floor: usize,
-    /// The most answers that wait for their turn or are waited for. With one, nothing is cut.
+    /// The most answers that are waited for. With one, nothing is cut.
     ahead: usize,
     stride: Option<Stride>,
     /// The step that led from the last directory to the next one.
@@ -160,10 +163,9 @@ impl Cuts {
 
     /// The next piece to be read; `None` where enough is under way.
     pub(super) fn ask(&mut self) -> Option<Ask> {
-        let busy = self.cuts.iter().filter(|cut| !cut.is_unread()).count();
         let at = self.cuts.iter().position(Cut::is_unread)?;
         // Whatever else waits, all wait for the front.
-        if busy >= self.ahead && at > 0 {
+        if at > 0 && !self.has_room() {
             return None;
         }
         // Nobody knows yet where more is.
@@ -183,6 +185,24 @@ impl Cuts {
         let cut = &mut self.cuts[at];
         cut.limit = limit;
         Some(cut.ask())
+    }
+
+    /// Whether one more answer may come before its turn.
+    fn has_room(&self) -> bool {
+        let (mut asked, mut read, mut bytes) = (0, 0, 0);
+        for cut in &self.cuts {
+            match &cut.state {
+                State::Unread => {}
+                State::Asked => asked += 1,
+                State::Read(records) => {
+                    read += 1;
+                    bytes += weight(records);
+                }
+                State::Failed(_) => read += 1,
+            }
+        }
+        let few = if bytes <= AHEAD_BYTES { 2 } else { 1 } * self.ahead;
+        asked < self.ahead && asked + read < few
     }
 
     /// Where to cut a piece before it is read, if at all.
@@ -370,15 +390,21 @@ impl Cut {
 /// many as before, and not more than before where there were few: the next ones may not be like
 /// them.
 fn next_limit(limit: i64, records: &[Record]) -> i64 {
-    let bytes: usize = records.iter().map(|r| r.key.len() + r.value.len()).sum();
+    let bytes = weight(records);
     let count = i64::try_from(records.len()).unwrap_or(MAX_LIMIT);
-    let each = (i64::try_from(bytes).unwrap_or(i64::MAX) / count.max(1)).max(1);
+    let each = (bytes / count.max(1)).max(1);
     let most = if count >= limit / 2 {
         limit.saturating_mul(4).min(MAX_LIMIT)
     } else {
         limit
     };
     (PAGE_BYTES / each).clamp(1, most)
+}
+
+/// What records weigh, in bytes.
+fn weight(records: &[Record]) -> i64 {
+    let bytes: usize = records.iter().map(|r| r.key.len() + r.value.len()).sum();
+    i64::try_from(bytes).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]
