@@ -1,6 +1,9 @@
 //! The little of a kubeconfig that is needed to read one object.
 
-use std::path::{Path, PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::Deserialize;
@@ -135,7 +138,7 @@ fn client(user: &User) -> Result<Option<ClientPem>, KubeconfigError> {
 fn token(user: User) -> Result<Option<Zeroizing<Vec<u8>>>, KubeconfigError> {
     match (user.token, user.token_file) {
         (Some(token), _) => Ok(Some(Zeroizing::new(token.as_bytes().to_vec()))),
-        (None, Some(path)) => Ok(Some(read(&path)?)),
+        (None, Some(path)) => read_named("tokenFile", &path).map(Some),
         (None, None) => Ok(None),
     }
 }
@@ -151,9 +154,19 @@ fn data_or_file(
             .decode(data.trim())
             .map(|bytes| Some(Zeroizing::new(bytes)))
             .map_err(|_| KubeconfigError::Base64(field)),
-        (None, Some(path)) => Ok(Some(read(path)?)),
+        (None, Some(path)) => read_named(field.trim_end_matches("-data"), path).map(Some),
         (None, None) => Ok(None),
     }
+}
+
+fn read_named(field: &'static str, path: &Path) -> Result<Zeroizing<Vec<u8>>, KubeconfigError> {
+    read(path).map_err(|error| KubeconfigError::File {
+        field,
+        source: match error {
+            ReadError::Io { source, .. } => source,
+            ReadError::TooLarge(_) => io::Error::other("it is larger than 1 MiB"),
+        },
+    })
 }
 
 /// Why a kubeconfig gives no credentials.
@@ -163,9 +176,15 @@ pub enum KubeconfigError {
     /// A field whose data is no base64.
     #[error("its {0} is no base64")]
     Base64(&'static str),
-    /// A file it names could not be read.
-    #[error("it names a file that is no good")]
-    File(#[from] ReadError),
+    /// A file it names could not be read. Its path is not told: where a key stands in the field for a
+    /// file, the path is the key.
+    #[error("the file that its {field} names cannot be read")]
+    File {
+        /// Which file.
+        field: &'static str,
+        /// Why.
+        source: io::Error,
+    },
     /// Not YAML of a kubeconfig.
     #[error("it is no valid kubeconfig{}", line.map_or_else(String::new, |line| format!(" (line {line})")))]
     Malformed {
@@ -217,6 +236,17 @@ users: [{name: u, user: {token: t0ken}}]
             error(&CONFIG.replace("Q0E=", "Q0E")),
             "its certificate-authority-data is no base64"
         );
+    }
+
+    #[test]
+    fn a_key_in_the_place_of_a_file_is_not_quoted() {
+        let config = with_secrets().replace("client-key-data", "client-key");
+        let error = current_context(config.as_bytes()).err().unwrap();
+        let said = Chain(&error).to_string();
+        assert!(
+            said.starts_with("the file that its client-key names cannot be read: No such file")
+        );
+        assert!(!tells(&format!("{said} {error:?}"), KEY));
     }
 
     const SECRET: &str = "h4nt3r-2x-h4nt3r-2y";
