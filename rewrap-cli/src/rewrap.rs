@@ -248,6 +248,7 @@ impl<'a> Rewrap<'a> {
                 let outcomes = self.session.keys.open_all(rule, &values).await;
                 page.extend(some.into_iter().zip(outcomes));
                 tokio::task::yield_now().await;
+                scan.go_on();
             }
             page.sort_by_cached_key(|(_, outcome)| !leaks_most(area, outcome));
             if pages.send((number, page)).await.is_err() {

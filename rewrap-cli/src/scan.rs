@@ -1,6 +1,6 @@
 //! Reading everything under a prefix, page by page.
 
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 
 use crate::store::{Kind, Page, RangeOptions, Record, Store, StoreError, key_after, prefix_end};
 
@@ -16,6 +16,9 @@ use streamed::Streamed;
 /// more; where they weigh much, none is asked for beside those that wait: that is what a walk holds in
 /// memory.
 const AHEAD: usize = 4;
+
+/// What came for a piece of a walk, by its number.
+type Answer = (u64, Result<Page, StoreError>);
 
 /// A walk through all keys under one prefix, in their order.
 ///
@@ -46,7 +49,7 @@ pub struct Scan<'a> {
     counted: i64,
     delivered: i64,
     cuts: Cuts,
-    asked: JoinSet<(u64, Result<Page, StoreError>)>,
+    asked: JoinSet<Answer>,
     /// All that is behind the cuts, where etcd sends that in one stream.
     streamed: Option<Streamed>,
     /// Whether a stream broke: this walk does not ask for another.
@@ -138,7 +141,11 @@ impl<'a> Scan<'a> {
                     self.begin_again();
                 }
                 Front::Failed(error) => return Err(error),
-                Front::Waiting => self.hear().await,
+                Front::Waiting => {
+                    if let Some(answer) = self.asked.join_next().await {
+                        self.hear(answer);
+                    }
+                }
                 Front::End => match &mut self.streamed {
                     Some(streamed) => match streamed.next().await {
                         Some(Ok(records)) => return Ok(Some(self.deliver(records))),
@@ -148,6 +155,18 @@ impl<'a> Scan<'a> {
                     None => return self.check_count().map(|()| None),
                 },
             }
+        }
+    }
+
+    /// Takes the answers that have come, and asks for more: to be called now and then while a page is
+    /// worked on, so that etcd is never without work. Waits for nothing.
+    pub fn go_on(&mut self) {
+        while let Some(answer) = self.asked.try_join_next() {
+            self.hear(answer);
+        }
+        // The first page after an anchor is asked for alone.
+        if self.anchored {
+            self.ask();
         }
     }
 
@@ -194,13 +213,13 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// Waits for one answer.
-    async fn hear(&mut self) {
-        let (id, answer) = match self.asked.join_next().await {
-            Some(Ok(answer)) => answer,
-            Some(Err(error)) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+    /// Takes an answer.
+    fn hear(&mut self, answer: Result<Answer, JoinError>) {
+        let (id, answer) = match answer {
+            Ok(answer) => answer,
+            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
             // Only with the runtime, or with this walk.
-            Some(Err(_)) | None => return,
+            Err(_) => return,
         };
         if let (false, Ok(page)) = (self.anchored, &answer) {
             self.anchored = true;

@@ -9,6 +9,8 @@ use kms_proto::{
     },
 };
 
+use tokio::task::yield_now;
+
 use super::{
     Depth, Pin, Read, SurveyError,
     cluster::{identity, seen},
@@ -27,6 +29,9 @@ use crate::{
     store::{Record, StoreError},
     stored::{DekRef, GroupResource, KmsName, OpenError, Rule, WrittenWith},
 };
+
+/// How many values are judged before answers that have come are looked at.
+const OPENED_AT_ONCE: usize = 128;
 
 /// A reading of all stores of a session.
 pub(super) struct Survey<'a> {
@@ -90,7 +95,11 @@ impl<'a> Survey<'a> {
                     progress.advance(records.len() as u64);
                     self.read[area.store] += records.len() as u64;
                     let records = self.without_odd_keys(records, area, &mut tally);
-                    self.page(resource, rule, &records, &mut tally).await;
+                    for some in records.chunks(OPENED_AT_ONCE) {
+                        self.page(resource, rule, some, &mut tally).await;
+                        yield_now().await;
+                        scan.go_on();
+                    }
                     self.unreadable.check()?;
                 }
                 let revision = scan.revision();
