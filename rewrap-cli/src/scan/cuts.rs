@@ -77,7 +77,8 @@ enum Search {
 enum State {
     Unread,
     Asked,
-    Read(Vec<Record>),
+    /// With what they weigh, in bytes.
+    Read(Vec<Record>, i64),
     Failed(StoreError),
 }
 
@@ -194,9 +195,9 @@ impl Cuts {
             match &cut.state {
                 State::Unread => {}
                 State::Asked => asked += 1,
-                State::Read(records) => {
+                State::Read(_, weight) => {
                     read += 1;
-                    bytes += weight(records);
+                    bytes += weight;
                 }
                 State::Failed(_) => read += 1,
             }
@@ -247,7 +248,8 @@ impl Cuts {
     fn read(&mut self, at: usize, page: Page) {
         let Cut { limit, guess, .. } = self.cuts[at];
         let read = i64::try_from(page.records.len()).unwrap_or(i64::MAX);
-        self.learn(&page, limit, guess);
+        let weight = weight(&page.records);
+        self.learn(&page, weight, limit, guess);
         let left = page.count.saturating_sub(read);
         let behind = page.records.last().map(|last| key_after(&last.key));
         let cut = &mut self.cuts[at];
@@ -256,7 +258,7 @@ impl Cuts {
             Some(_) => {}
             first => *first = Some(0),
         }
-        cut.state = State::Read(page.records);
+        cut.state = State::Read(page.records, weight);
         if let (true, Some(behind)) = (page.more, behind) {
             let end = std::mem::replace(&mut cut.end, behind.clone());
             let mut rest = self.unread(behind, end, Some(left));
@@ -273,7 +275,7 @@ impl Cuts {
             }
             self.cuts.insert(at + 1, rest);
         }
-        if let State::Read(records) = &self.cuts[at].state
+        if let State::Read(records, _) = &self.cuts[at].state
             && records.is_empty()
         {
             self.cuts.remove(at);
@@ -287,8 +289,8 @@ impl Cuts {
     }
 
     /// Follows the sizes and the distances seen.
-    fn learn(&mut self, page: &Page, limit: i64, guess: Option<u64>) {
-        self.limit = next_limit(limit, &page.records);
+    fn learn(&mut self, page: &Page, weight: i64, limit: i64, guess: Option<u64>) {
+        self.limit = next_limit(limit, page.records.len(), weight);
         if let Some(last) = page.records.last() {
             let name = last.key.iter().rposition(|byte| *byte == b'/');
             self.directory = last.key[..name.map_or(0, |slash| slash + 1)].to_vec();
@@ -345,7 +347,7 @@ impl Cuts {
             return Front::End;
         };
         match std::mem::replace(&mut cut.state, State::Unread) {
-            State::Read(records) => {
+            State::Read(records, _) => {
                 self.cuts.pop_front();
                 Front::Records(records)
             }
@@ -370,7 +372,7 @@ impl Cut {
     /// How many keys it is known to have, beside those that are lost.
     fn known(&self) -> i64 {
         match (&self.state, self.count) {
-            (State::Read(records), _) => i64::try_from(records.len()).unwrap_or(i64::MAX),
+            (State::Read(records, _), _) => i64::try_from(records.len()).unwrap_or(i64::MAX),
             (_, count) => count.unwrap_or_default(),
         }
     }
@@ -389,10 +391,9 @@ impl Cut {
 /// As many records as weigh [`PAGE_BYTES`] if they are like the last ones, but at most four times as
 /// many as before, and not more than before where there were few: the next ones may not be like
 /// them.
-fn next_limit(limit: i64, records: &[Record]) -> i64 {
-    let bytes = weight(records);
-    let count = i64::try_from(records.len()).unwrap_or(MAX_LIMIT);
-    let each = (bytes / count.max(1)).max(1);
+fn next_limit(limit: i64, count: usize, weight: i64) -> i64 {
+    let count = i64::try_from(count).unwrap_or(MAX_LIMIT);
+    let each = (weight / count.max(1)).max(1);
     let most = if count >= limit / 2 {
         limit.saturating_mul(4).min(MAX_LIMIT)
     } else {

@@ -283,6 +283,7 @@ fn pages_follow_the_size_of_what_is_stored() {
         };
         vec![record; count]
     };
+    let next_limit = |limit, records: &[Record]| next_limit(limit, records.len(), weight(records));
     assert_eq!(
         next_limit(200, &records(200, 1024)),
         800,
