@@ -34,6 +34,7 @@ pub mod rewrap;
 pub mod scan;
 pub mod scope;
 pub mod session;
+mod spill;
 pub mod stopped;
 pub mod store;
 pub mod stored;

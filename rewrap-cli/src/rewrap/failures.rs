@@ -1,17 +1,12 @@
 //! What could not be brought to the current key: the first ones in memory, all of them in a file that a
 //! run takes with `--only-keys`.
 
-use std::{
-    fs::{self, File, OpenOptions},
-    io::{self, BufWriter, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
-    path::{Path, PathBuf},
-    process,
-};
+use std::path::PathBuf;
 
 use kms_proto::inventory::Unreadable;
 
 use super::only::MOST_KEYS;
+use crate::spill::{Spill, SpillError};
 
 /// How many are kept for the report.
 const REPORTED: usize = 10_000;
@@ -21,7 +16,7 @@ const REPORTED: usize = 10_000;
 pub(super) struct Failures {
     first: Vec<Unreadable>,
     count: u64,
-    file: Option<(PathBuf, BufWriter<File>)>,
+    file: Option<Spill>,
     /// The file lacks some of them.
     incomplete: bool,
 }
@@ -43,10 +38,10 @@ impl Failures {
             self.incomplete = true;
         }
         if !self.incomplete
-            && let Err(error) = self.write(&failure)
+            && let Err(SpillError { source, .. }) = self.write(&failure)
         {
             eprintln!(
-                "warning: cannot keep a list of what failed in the folder for temporary files: {error}"
+                "warning: cannot keep a list of what failed in the folder for temporary files: {source}"
             );
             self.incomplete = true;
         }
@@ -69,56 +64,22 @@ impl Failures {
         if self.incomplete {
             return None;
         }
-        let (path, mut file) = self.file.take()?;
-        match file.flush() {
-            Ok(()) => Some(path),
-            Err(_) => {
-                remove(&path);
-                None
-            }
-        }
+        self.file.take()?.keep().ok()
     }
 
-    fn write(&mut self, failure: &Unreadable) -> io::Result<()> {
-        let (_, file) = match &mut self.file {
+    fn write(&mut self, failure: &Unreadable) -> Result<(), SpillError> {
+        let file = match &mut self.file {
             Some(file) => file,
-            none => none.insert(create()?),
+            none => none.insert(Spill::create("failed")?),
         };
-        serde_json::to_writer(&mut *file, failure)?;
-        file.write_all(b"\n")
+        file.add(failure)
     }
-}
-
-impl Drop for Failures {
-    fn drop(&mut self) {
-        if let Some((path, _)) = &self.file {
-            remove(path);
-        }
-    }
-}
-
-/// Half a list helps nobody; if it cannot be removed, it is at least small.
-fn remove(path: &Path) {
-    let _ = fs::remove_file(path);
-}
-
-/// A new file in the folder for temporary ones, which only this user may read.
-fn create() -> io::Result<(PathBuf, BufWriter<File>)> {
-    for number in 0.. {
-        let name = format!("rewrap-failed-{}-{number}.jsonl", process::id());
-        let path = std::env::temp_dir().join(name);
-        let mut options = OpenOptions::new();
-        match options.write(true).create_new(true).mode(0o600).open(&path) {
-            Ok(file) => return Ok((path, BufWriter::new(file))),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(error),
-        }
-    }
-    unreachable!("there are more numbers than files")
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn failures(count: usize) -> Failures {
@@ -149,12 +110,12 @@ mod tests {
     #[test]
     fn a_file_that_nobody_wants_or_that_is_not_whole_does_not_stay() {
         let few = failures(3);
-        let path = few.file.as_ref().unwrap().0.clone();
+        let path = few.file.as_ref().unwrap().path().to_owned();
         assert!(path.exists());
         drop(few);
         assert!(!path.exists());
         let mut many = failures(MOST_KEYS + 1);
-        let path = many.file.as_ref().unwrap().0.clone();
+        let path = many.file.as_ref().unwrap().path().to_owned();
         assert_eq!(many.keep_file(), None);
         drop(many);
         assert!(!path.exists());

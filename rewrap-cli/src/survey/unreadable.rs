@@ -1,17 +1,13 @@
 //! The list of values that do not open, in bounded memory.
 
-use std::{
-    fs::{self, File, OpenOptions},
-    io::{self, BufWriter, Write},
-    mem,
-    os::unix::fs::OpenOptionsExt,
-    path::PathBuf,
-    process,
-};
+use std::{io, path::PathBuf};
 
 use kms_proto::inventory::{Unreadable, UnreadableCause, UnreadableRest};
 
-use crate::stored::EtcdPrefix;
+use crate::{
+    spill::{Spill, SpillError},
+    stored::EtcdPrefix,
+};
 
 mod causes;
 
@@ -33,8 +29,7 @@ pub(super) struct UnreadableList {
 
 #[derive(Debug)]
 struct Rest {
-    path: PathBuf,
-    file: BufWriter<File>,
+    file: Spill,
     objects: u64,
 }
 
@@ -74,12 +69,13 @@ impl UnreadableList {
     fn write(&mut self, unreadable: &Unreadable) -> Result<(), ListError> {
         let rest = match &mut self.rest {
             Some(rest) => rest,
-            none => none.insert(Rest::create()?),
+            none => none.insert(Rest {
+                file: Spill::create("unreadable")?,
+                objects: 0,
+            }),
         };
         rest.objects += 1;
-        let line = serde_json::to_string(unreadable).map_err(io::Error::from);
-        let written = line.and_then(|line| writeln!(rest.file, "{line}"));
-        written.map_err(|source| rest.failed(source))
+        Ok(rest.file.add(unreadable)?)
     }
 
     /// The distinct causes, each with what to do next.
@@ -99,58 +95,24 @@ impl UnreadableList {
     /// The file could not be written.
     pub(super) fn finish(mut self) -> Result<(Vec<Unreadable>, Option<UnreadableRest>), ListError> {
         self.check()?;
-        if let Some(rest) = &mut self.rest {
-            rest.file.flush().map_err(|source| rest.failed(source))?;
-        }
-        let rest = self.rest.take().map(|rest| UnreadableRest {
-            file: rest.path.display().to_string(),
-            objects: rest.objects,
-        });
-        Ok((mem::take(&mut self.first), rest))
+        let kept = |Rest { file, objects }: Rest| {
+            let file = file.keep()?.display().to_string();
+            Ok::<_, SpillError>(UnreadableRest { file, objects })
+        };
+        Ok((self.first, self.rest.map(kept).transpose()?))
     }
 }
 
-impl Drop for UnreadableList {
-    fn drop(&mut self) {
-        if let Some(rest) = &self.rest {
-            // Half a list helps nobody; if it cannot be removed, it is at least small.
-            let _ = fs::remove_file(&rest.path);
-        }
-    }
-}
-
-impl Rest {
-    /// A new file in the folder for temporary ones, which only this user may read.
-    fn create() -> Result<Self, ListError> {
-        for number in 0.. {
-            let name = format!("rewrap-unreadable-{}-{number}.jsonl", process::id());
-            let path = std::env::temp_dir().join(name);
-            let mut options = OpenOptions::new();
-            match options.write(true).create_new(true).mode(0o600).open(&path) {
-                Ok(file) => {
-                    return Ok(Self {
-                        path,
-                        file: BufWriter::new(file),
-                        objects: 0,
-                    });
-                }
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(source) => return Err(ListError { path, source }),
-            }
-        }
-        unreachable!("there are more numbers than files")
-    }
-
-    fn failed(&self, source: io::Error) -> ListError {
-        ListError {
-            path: self.path.clone(),
-            source,
-        }
+impl From<SpillError> for ListError {
+    fn from(SpillError { path, source }: SpillError) -> Self {
+        Self { path, source }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn unreadable(number: usize) -> Unreadable {
@@ -184,7 +146,7 @@ mod tests {
         let mut list = UnreadableList::new(&[]);
         list.limit = 0;
         list.add(unreadable(0));
-        let path = list.rest.as_ref().unwrap().path.clone();
+        let path = list.rest.as_ref().unwrap().file.path().to_owned();
         assert!(path.exists());
         drop(list);
         assert!(!path.exists());
