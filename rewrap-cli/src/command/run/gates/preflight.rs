@@ -88,7 +88,6 @@ pub(in crate::command::run) async fn preflight(
 ) -> Result<(), CommandError> {
     let args = selection.args;
     let mut gates = Gates {
-        args,
         selection,
         shut: Vec::new(),
     };
@@ -106,7 +105,6 @@ pub(in crate::command::run) async fn preflight(
 }
 
 struct Gates<'a> {
-    args: &'a RunArgs,
     selection: &'a Selection<'a>,
     shut: Vec<Refusal>,
 }
@@ -121,7 +119,7 @@ impl Gates<'_> {
     }
 
     fn members(&mut self, load: &Load) {
-        let ignored = self.args.gates.clone();
+        let ignored = self.selection.args.gates.clone();
         for concern in load.concerns() {
             match concern {
                 Concern::Alarm(_) => {
@@ -143,7 +141,7 @@ impl Gates<'_> {
 
     /// Says nothing where etcd asks for no user, or does not let it look at its own rights.
     async fn permissions(&mut self, session: &Session, inventory: &Inventory) {
-        let args = self.args;
+        let args = self.selection.args;
         for (index, store) in session.stores.iter().enumerate() {
             let Some(rights) = store.store.rights().await else {
                 continue;
@@ -193,7 +191,7 @@ impl Gates<'_> {
                         first: from,
                         second: to,
                     };
-                    self.shut_unless(self.args.follow, refusal);
+                    self.shut_unless(self.selection.args.follow, refusal);
                 }
                 Err(KeyChange::Down { provider, source }) => {
                     return Err(CommandError::KmsDown {
