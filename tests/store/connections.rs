@@ -102,7 +102,7 @@ async fn tls_is_refused_unless_both_sides_are_known() {
         (
             "one that is for servers",
             Some("ca.pem"),
-            Some(("server.pem", "server.key")),
+            Some(("server-only.pem", "server-only.key")),
         ),
     ] {
         let error = connect(etcd.endpoint(), ca, identity).await.unwrap_err();

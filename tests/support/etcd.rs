@@ -152,8 +152,7 @@ impl Etcd {
                 if self.gateway_answers() {
                     return true;
                 }
-                // It has a connection of its own into etcd, which comes later, and beside TLS now and
-                // then never.
+                // It has a connection of its own into etcd, which comes later.
                 let since: Instant = *healthy.get_or_insert_with(Instant::now);
                 if since.elapsed() > GATEWAY {
                     eprintln!("the JSON gateway of etcd does not answer: {}", self.log());
