@@ -239,7 +239,7 @@ fn kek_config(index: usize, written: written::Kek) -> Result<KekConfig, ConfigEr
     })
 }
 
-fn absolute(path: PathBuf, at: impl Into<String>) -> Result<PathBuf, ConfigError> {
+pub(crate) fn absolute(path: PathBuf, at: impl Into<String>) -> Result<PathBuf, ConfigError> {
     require(path.is_absolute(), at, || {
         "must be an absolute path".to_owned()
     })?;
@@ -247,13 +247,13 @@ fn absolute(path: PathBuf, at: impl Into<String>) -> Result<PathBuf, ConfigError
 }
 
 /// Printable ASCII, so that what an operator sees is what is bound into ciphertexts.
-fn is_label(text: &str, max_len: usize) -> bool {
+pub(crate) fn is_label(text: &str, max_len: usize) -> bool {
     (1..=max_len).contains(&text.len())
         && text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
         && text.trim() == text
 }
 
-fn duration(text: &str) -> Option<Duration> {
+pub(crate) fn duration(text: &str) -> Option<Duration> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let number: u64 = digits.parse().ok()?;
     match &text[digits.len()..] {
@@ -264,7 +264,7 @@ fn duration(text: &str) -> Option<Duration> {
     }
 }
 
-fn require(
+pub(crate) fn require(
     holds: bool,
     at: impl Into<String>,
     reason: impl FnOnce() -> String,
@@ -276,7 +276,7 @@ fn require(
     }
 }
 
-fn field(at: impl Into<String>, reason: impl Into<String>) -> ConfigError {
+pub(crate) fn field(at: impl Into<String>, reason: impl Into<String>) -> ConfigError {
     ConfigError::Field {
         field: at.into(),
         reason: reason.into(),

@@ -3,6 +3,7 @@
 use crate::{kek::Kek, root::local::Local};
 
 pub mod local;
+pub mod remote;
 
 /// Where one KEK lives.
 #[derive(Debug, Clone, PartialEq, Eq)]
