@@ -25,24 +25,10 @@ pub(crate) struct Kube {
 impl Kube {
     /// A client that trusts the certificates in `ca` and shows `token`.
     pub(crate) fn new(url: &str, token: &str, ca: &[u8]) -> Self {
-        let roots = parse_pem(ca).filter_map(|item| match item {
-            Ok(PemItem::Certificate(certificate)) => Some(certificate),
-            _ => None,
-        });
-        let roots: Vec<Certificate<'static>> = roots.collect();
-        let tls = TlsConfig::builder()
-            .root_certs(RootCerts::new_with_certs(&roots))
-            .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .build();
-        let config = Agent::config_builder()
-            .tls_config(tls)
-            .http_status_as_error(false)
-            .timeout_global(Some(Duration::from_secs(60)))
-            .build();
         Self {
             url: url.to_owned(),
             authorization: format!("Bearer {token}"),
-            agent: config.into(),
+            agent: agent(ca),
         }
     }
 
@@ -138,6 +124,25 @@ impl Kube {
             })
         }
     }
+}
+
+/// Of HTTP, trusting the certificates in `ca`. A status is an answer like any other.
+pub(crate) fn agent(ca: &[u8]) -> Agent {
+    let roots = parse_pem(ca).filter_map(|item| match item {
+        Ok(PemItem::Certificate(certificate)) => Some(certificate),
+        _ => None,
+    });
+    let roots: Vec<Certificate<'static>> = roots.collect();
+    let tls = TlsConfig::builder()
+        .root_certs(RootCerts::new_with_certs(&roots))
+        .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .build();
+    let config = Agent::config_builder()
+        .tls_config(tls)
+        .http_status_as_error(false)
+        .timeout_global(Some(Duration::from_secs(60)))
+        .build();
+    config.into()
 }
 
 /// The apiserver's refusal, or why there was no answer.

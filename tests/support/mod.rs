@@ -20,6 +20,7 @@ pub(crate) mod rewrap;
 pub(crate) mod sealed;
 pub(crate) mod server;
 pub(crate) mod slow;
+pub(crate) mod vault;
 
 use std::{
     thread::sleep,
