@@ -10,6 +10,8 @@ use std::{
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tracing::level_filters::LevelFilter;
 
+#[cfg(feature = "pkcs11")]
+use crate::root::pkcs11;
 use crate::{
     check::{self, CheckError},
     daemon::{self, ServeError},
@@ -52,6 +54,10 @@ enum Command {
         /// The key file to make.
         file: PathBuf,
     },
+    /// Load a PKCS#11 module: the daemon starts this for itself.
+    #[cfg(feature = "pkcs11")]
+    #[command(name = pkcs11::SUBCOMMAND, hide = true)]
+    Pkcs11Module,
     /// Ask a running daemon how it is.
     Status {
         #[command(flatten)]
@@ -113,6 +119,8 @@ fn execute(command: Command) -> Result<(), Error> {
             local::generate(&file)?;
             print(&format!("wrote a new 256-bit key to {}\n", file.display()))
         }
+        #[cfg(feature = "pkcs11")]
+        Command::Pkcs11Module => pkcs11::module::run().map_err(Error::Pkcs11Module),
         Command::Status { daemon, output } => {
             let Daemon { socket, config } = daemon;
             let answer = status::ask(socket, config)?;
@@ -138,6 +146,9 @@ enum Error {
     Keygen(#[from] KeyFileError),
     #[error("cannot write to standard output")]
     Output(#[source] io::Error),
+    #[cfg(feature = "pkcs11")]
+    #[error("the process of the PKCS#11 module")]
+    Pkcs11Module(#[source] io::Error),
     Serve(#[from] ServeError),
     Status(#[from] StatusError),
 }
@@ -151,6 +162,8 @@ impl Error {
             | Self::Check(_)
             | Self::Status(StatusError::Config(_)) => 3,
             Self::Status(StatusError::Call(_) | StatusError::Connect { .. }) => 4,
+            #[cfg(feature = "pkcs11")]
+            Self::Pkcs11Module(_) => 2,
             Self::Keygen(_) | Self::Output(_) | Self::Serve(_) | Self::Status(_) => 2,
         }
     }

@@ -3,6 +3,8 @@
 use crate::{kek::Kek, root::local::Local};
 
 pub mod local;
+#[cfg(feature = "pkcs11")]
+pub mod pkcs11;
 pub mod remote;
 
 /// Where one KEK lives.

@@ -20,6 +20,7 @@ mod ledger;
 mod loader;
 mod matrix;
 mod more;
+mod roots;
 mod rules;
 mod stores;
 mod story;

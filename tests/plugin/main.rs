@@ -8,6 +8,7 @@ mod support;
 mod authority;
 mod calls;
 mod files;
+mod module;
 mod outside;
 mod rotation;
 mod socket;

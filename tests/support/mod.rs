@@ -21,6 +21,7 @@ pub(crate) mod sealed;
 pub(crate) mod server;
 pub(crate) mod slow;
 pub(crate) mod vault;
+pub(crate) mod softhsm;
 
 use std::{
     thread::sleep,
