@@ -56,7 +56,7 @@ where
     let kek = Local::new(&KeyMaterial::new(Box::new([7; 32])), "bench", 1);
     let keyring = Keyring::new(vec![Member {
         name: "bench".to_owned(),
-        root: "local",
+        root: "local".to_owned(),
         epoch: 1,
         kek: Box::new(kek),
     }])?;

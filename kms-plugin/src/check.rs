@@ -2,39 +2,140 @@
 
 use std::{fmt::Write, io, path::Path};
 
+use tokio::time::timeout;
+use zeroize::Zeroizing;
+
 use crate::{
+    config::{Config, KekSource, UnderRootsConfig},
+    kek::Unavailable,
     keyring::ProbeError,
     load::{LoadError, Loaded, Reading},
+    local_kek::guarded::CALL_LIMIT,
+    root::{
+        local::KeyMaterial,
+        remote::{Binding, RemoteRoot, RootError},
+    },
+    roots::RootsError,
     socket::{self, BindError},
 };
 
 /// Checks the configuration at `path`, the files it names and their rights, and wraps and unwraps
-/// once with every KEK. Answers a line per KEK, the primary first; never a secret.
+/// once with every KEK and every root. Answers a line for each, the primary KEK first, and what of a root's rights
+/// is more or less than they should be; never a secret. A running daemon is not disturbed.
 ///
 /// # Errors
 /// The first thing that would keep the daemon from serving.
 pub fn run(path: &Path) -> Result<String, CheckError> {
-    let Loaded { config, keyring } = Reading::of(path).outcome?;
+    let loaded = Reading::of(path).outcome?;
+    let config = loaded.config.clone();
     socket::check_directory(&config.fixed.socket.path)?;
     tokio::runtime::Builder::new_current_thread()
+        .enable_all()
         .build()
         .map_err(CheckError::Runtime)?
-        .block_on(keyring.probe())?;
+        .block_on(report(&config, loaded))
+}
 
+async fn report(config: &Config, loaded: Loaded) -> Result<String, CheckError> {
+    // Writing to a String does not fail.
     let mut report = format!("context {:?}: ok\n", config.fixed.context);
-    for (index, member) in keyring.members().enumerate() {
-        let role = if index == 0 { "wraps" } else { "unwraps" };
-        // Writing to a String does not fail.
-        let _ = writeln!(
-            report,
-            "KEK {:?} ({}, epoch {}): ok, {role}, key id {}",
-            member.name,
-            member.root,
-            member.epoch,
-            member.kek.key_id()
-        );
+    let names: Vec<_> = config.keks.iter().map(|kek| kek.name.clone()).collect();
+    let first_is_local = config
+        .keks
+        .first()
+        .map(|kek| kek.source != KekSource::UnderRoots);
+    if config
+        .keks
+        .iter()
+        .any(|kek| kek.source != KekSource::UnderRoots)
+    {
+        let keyring = loaded.keyring(None).map_err(LoadError::Keyring)?;
+        keyring.probe().await?;
+        for member in keyring.members() {
+            let is_first = first_is_local == Some(true) && Some(&member.name) == names.first();
+            let key_id = member.kek.key_id().map_err(CheckError::Unavailable)?;
+            let _ = writeln!(
+                report,
+                "KEK {:?} ({}, epoch {}): ok, {}, key id {key_id}",
+                member.name,
+                member.root,
+                member.epoch,
+                if is_first { "wraps" } else { "unwraps" },
+            );
+        }
+    }
+    if let Some(under_roots) = &config.under_roots {
+        roots(&config.fixed.context, under_roots, &mut report).await?;
     }
     Ok(report)
+}
+
+/// Tries every root as the daemon would use it.
+async fn roots(
+    context: &str,
+    config: &UnderRootsConfig,
+    report: &mut String,
+) -> Result<(), CheckError> {
+    if let Some(file) = &config.sealed_copies {
+        KeyMaterial::read(file).map_err(RootsError::SealedCopies)?;
+        let _ = writeln!(report, "sealed copies: ok");
+    }
+    for (place, root) in config.roots.iter().enumerate() {
+        let failed = |source| CheckError::Root {
+            name: root.name.clone(),
+            source,
+        };
+        let opened = root.settings.open().map_err(|source| RootsError::Open {
+            name: root.name.clone(),
+            source,
+        })?;
+        let wraps = config.wrap_with.contains(&place);
+        let version = bounded(opened.version()).await.map_err(failed)?;
+        if wraps {
+            try_out(&*opened, context).await.map_err(failed)?;
+        }
+        let role = match (wraps, opened.is_offline()) {
+            (true, true) => "wraps, offline",
+            (true, false) => "wraps and unwraps",
+            (false, _) => "unwraps",
+        };
+        let _ = writeln!(report, "root {:?}: ok, {role}, {version}", root.name);
+        for finding in bounded(opened.review()).await.map_err(failed)? {
+            let _ = writeln!(report, "  note: {finding}");
+        }
+    }
+    Ok(())
+}
+
+async fn try_out(root: &dyn RemoteRoot, context: &str) -> Result<(), RootError> {
+    let mut key = Zeroizing::new([0; 32]);
+    let mut kek = [0; 16];
+    getrandom::fill(&mut *key)
+        .and_then(|()| getrandom::fill(&mut kek))
+        .map_err(|error| RootError::unreachable_because("no random bytes", error))?;
+    let material = KeyMaterial::new(Box::new(*key));
+    let binding = Binding {
+        context: context.to_owned(),
+        kek,
+    };
+    let wrapped = bounded(root.wrap(&material, &binding)).await?;
+    if root.is_offline() {
+        return Ok(());
+    }
+    match bounded(root.unwrap(&wrapped, &binding)).await? {
+        opened if opened.is(&material) => Ok(()),
+        _ => Err(RootError::Corrupt {
+            what: "it unwrapped another key than it wrapped".to_owned(),
+        }),
+    }
+}
+
+async fn bounded<T>(call: impl Future<Output = Result<T, RootError>>) -> Result<T, RootError> {
+    timeout(CALL_LIMIT, call).await.unwrap_or_else(|_| {
+        Err(RootError::unreachable(format!(
+            "no answer within {CALL_LIMIT:?}"
+        )))
+    })
 }
 
 /// Why a daemon would not serve.
@@ -47,6 +148,20 @@ pub enum CheckError {
     /// A KEK does not work.
     #[error(transparent)]
     Probe(#[from] ProbeError),
+    /// A root did not answer as it should.
+    #[error("the root {name:?}")]
+    Root {
+        /// Its name.
+        name: String,
+        /// What happened.
+        source: RootError,
+    },
+    /// The roots cannot be used.
+    #[error(transparent)]
+    Roots(#[from] RootsError),
+    /// A KEK cannot wrap.
+    #[error(transparent)]
+    Unavailable(Unavailable),
     /// The operating system refused something basic.
     #[error("cannot set up the runtime")]
     Runtime(#[source] io::Error),

@@ -43,7 +43,7 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
     },
-    /// Check the configuration, its files and their rights, and try every KEK.
+    /// Check the configuration, its files and their rights, and try every KEK and root.
     Check {
         /// The configuration file.
         #[arg(long, value_name = "FILE")]
@@ -158,6 +158,7 @@ impl Error {
     /// up at some point or other, so a call without an answer is the latter.
     fn exit_code(&self) -> u8 {
         match self {
+            Self::Check(CheckError::Root { .. }) => 4,
             Self::Serve(ServeError::Load(_) | ServeError::Probe(_))
             | Self::Check(_)
             | Self::Status(StatusError::Config(_)) => 3,

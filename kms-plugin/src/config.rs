@@ -12,14 +12,16 @@ use kms_proto::KeyId;
 
 use crate::{
     file::{self, ReadError},
-    root::{Root, local},
+    root::local,
     socket::{self, Peers},
 };
 
 mod group;
+mod roots;
 mod written;
 mod yaml;
 
+pub use roots::{RootConfig, UnderRootsConfig};
 pub use yaml::YamlError;
 
 /// `apiVersion` of every document of this project.
@@ -32,6 +34,7 @@ const MAX_CONTEXT_LEN: usize = 253;
 const MAX_NAME_LEN: usize = 64;
 const DEFAULT_HTTP: &str = "127.0.0.1:8082";
 const DEFAULT_MODE: &str = "0600";
+const DEFAULT_STATE_DIRECTORY: &str = "/var/lib/kms-plugin";
 const DEFAULT_POLL_INTERVAL: &str = "10s";
 const SHORTEST_POLL_INTERVAL: Duration = Duration::from_millis(50);
 const LONGEST_POLL_INTERVAL: Duration = Duration::from_secs(3600);
@@ -43,6 +46,8 @@ pub struct Config {
     pub fixed: Fixed,
     /// The KEKs: the first wraps, all unwrap. Never empty; names are unique.
     pub keks: Vec<KekConfig>,
+    /// What the one KEK needs whose local KEKs roots wrap, if there is one.
+    pub under_roots: Option<UnderRootsConfig>,
 }
 
 /// The settings that hold from start to end.
@@ -56,6 +61,8 @@ pub struct Fixed {
     pub http: SocketAddr,
     /// How often the files are looked at.
     pub poll_interval: Duration,
+    /// Where wrapped local KEKs are kept, if there are roots.
+    pub state_directory: PathBuf,
 }
 
 /// One KEK.
@@ -68,7 +75,17 @@ pub struct KekConfig {
     /// The epoch it wraps under: 1 to [`local::MAX_EPOCH`].
     pub epoch: u32,
     /// Where it lives.
-    pub root: Root,
+    pub source: KekSource,
+}
+
+/// Where a KEK lives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum KekSource {
+    /// In a key file on this machine.
+    Local(local::Config),
+    /// In roots, which wrap local KEKs: [`Config::under_roots`].
+    UnderRoots,
 }
 
 /// Reads the text of a configuration file, on which nobody but root and ourselves may have a say:
@@ -93,7 +110,11 @@ impl FromStr for Config {
             kind,
             context,
             socket,
+            roots,
             keks,
+            state_directory,
+            offline_grace,
+            sealed_copies,
             http,
             reload,
         } = yaml::parse(text)?;
@@ -112,10 +133,15 @@ impl FromStr for Config {
             socket: socket_config(socket)?,
             http: http_address(http)?,
             poll_interval: poll_interval(reload)?,
+            state_directory: absolute(
+                state_directory.unwrap_or_else(|| DEFAULT_STATE_DIRECTORY.into()),
+                "stateDirectory",
+            )?,
         };
         require(!keks.is_empty(), "keks", || {
             "must list at least one KEK".to_owned()
         })?;
+        let under_roots = roots::config(roots, &keks, offline_grace, sealed_copies)?;
         let keks: Vec<_> = keks
             .into_iter()
             .enumerate()
@@ -129,7 +155,11 @@ impl FromStr for Config {
                 || "names another KEK already".to_owned(),
             )?;
         }
-        Ok(Self { fixed, keks })
+        Ok(Self {
+            fixed,
+            keks,
+            under_roots,
+        })
     }
 }
 
@@ -196,7 +226,7 @@ fn poll_interval(written: Option<written::Reload>) -> Result<Duration, ConfigErr
         .ok_or_else(|| {
             field(
                 "reload.pollInterval",
-                "must be a number and ms, s or m, from 50ms to 60m, such as 10s",
+                "must be a number and ms, s, m or h, from 50ms to 1h, such as 10s",
             )
         })
 }
@@ -207,6 +237,8 @@ fn kek_config(index: usize, written: written::Kek) -> Result<KekConfig, ConfigEr
         key_id,
         epoch,
         local,
+        wrap_with,
+        write_quorum: _,
     } = written;
     let at = |name: &str| format!("keks[{index}].{name}");
     require(is_label(&name, MAX_NAME_LEN), at("name"), || {
@@ -218,11 +250,23 @@ fn kek_config(index: usize, written: written::Kek) -> Result<KekConfig, ConfigEr
     require((1..=local::MAX_EPOCH).contains(&epoch), at("epoch"), || {
         format!("must be from 1 to {}", local::MAX_EPOCH)
     })?;
-    let Some(written::Local { key_file }) = local else {
-        return Err(field(
-            format!("keks[{index}]"),
-            "must say where the KEK lives, such as `local: {keyFile: ...}`",
-        ));
+    let source = match (local, wrap_with) {
+        (Some(written::Local { key_file }), None) => KekSource::Local(local::Config {
+            key_file: absolute(key_file, at("local.keyFile"))?,
+        }),
+        (None, Some(_)) => {
+            require(key_id.is_none(), at("keyId"), || {
+                "is for a key file: the key id of roots moves with the versions of their keys"
+                    .to_owned()
+            })?;
+            KekSource::UnderRoots
+        }
+        _ => {
+            return Err(field(
+                format!("keks[{index}]"),
+                "must say where the KEK lives, either `local: {keyFile: ...}` or `wrapWith: [NAME OF A ROOT]`",
+            ));
+        }
     };
     Ok(KekConfig {
         name,
@@ -233,9 +277,7 @@ fn kek_config(index: usize, written: written::Kek) -> Result<KekConfig, ConfigEr
             )
         })?,
         epoch,
-        root: Root::Local(local::Config {
-            key_file: absolute(key_file, at("local.keyFile"))?,
-        }),
+        source,
     })
 }
 
@@ -260,6 +302,7 @@ pub(crate) fn duration(text: &str) -> Option<Duration> {
         "ms" => Some(Duration::from_millis(number)),
         "s" => Some(Duration::from_secs(number)),
         "m" => Some(Duration::from_secs(number.checked_mul(60)?)),
+        "h" => Some(Duration::from_secs(number.checked_mul(3600)?)),
         _ => None,
     }
 }

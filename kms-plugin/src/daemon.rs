@@ -2,9 +2,12 @@
 
 use std::{io, path::Path, sync::Arc, time::Duration};
 
-use kms_proto::wire::{
-    ringfence::plugin_server::PluginServer,
-    v2::key_management_service_server::KeyManagementServiceServer,
+use kms_proto::{
+    KeyId,
+    wire::{
+        ringfence::plugin_server::PluginServer,
+        v2::key_management_service_server::KeyManagementServiceServer,
+    },
 };
 use rustix::{
     fs::Mode,
@@ -27,6 +30,7 @@ use crate::{
     load::{LoadError, Loaded, Reading, Seen},
     metrics::Metrics,
     notify,
+    roots::Roots,
     service::KmsService,
     socket::{BindError, Socket},
     state::State,
@@ -56,12 +60,17 @@ pub fn serve(config: &Path) -> Result<(), ServeError> {
 }
 
 async fn run(path: &Path, seen: Seen, loaded: Loaded) -> Result<(), ServeError> {
-    let Loaded { config, keyring } = loaded;
-    keyring.probe().await?;
+    let config = loaded.config.clone();
     let metrics = Arc::new(Metrics::new());
-    metrics.show_keys(&keyring);
+    let mut roots = Roots::default();
+    let under_roots = roots.prepare(&config).map_err(LoadError::Roots)?;
+    let keyring = loaded
+        .keyring(under_roots.as_ref())
+        .map_err(LoadError::Keyring)?;
+    keyring.probe().await?;
+    roots.use_from_now(&config, under_roots);
     let primary = keyring.primary();
-    let (name, key_id) = (primary.name.clone(), primary.kek.key_id().clone());
+    let (name, key_id) = (primary.name.clone(), primary.kek.key_id().ok());
 
     // Signals first: one that comes while the rest is being set up is not lost.
     let listen = |kind| signal(kind).map_err(ServeError::Runtime);
@@ -90,12 +99,18 @@ async fn run(path: &Path, seen: Seen, loaded: Loaded) -> Result<(), ServeError> 
     };
     let socket_path = config.fixed.socket.path.clone();
     let incoming = socket.incoming(config.fixed.socket.peers.clone(), Arc::clone(&metrics));
-    tokio::spawn(http::serve(http, Arc::clone(&state), Arc::clone(&metrics)));
+    tokio::spawn(http::serve(
+        http,
+        Arc::clone(&keyring),
+        Arc::clone(&state),
+        Arc::clone(&metrics),
+    ));
     tokio::spawn(
         Watch {
             path: path.to_owned(),
             fixed: config.fixed,
             judged: seen,
+            roots,
             keyring,
             state: Arc::clone(&state),
             metrics,
@@ -122,7 +137,7 @@ async fn run(path: &Path, seen: Seen, loaded: Loaded) -> Result<(), ServeError> 
         socket = %socket_path.display(),
         http = %http_address,
         primary = name,
-        %key_id,
+        key_id = key_id.as_ref().map(KeyId::as_str),
         "serving"
     );
     notify::ready();

@@ -1,20 +1,26 @@
 //! The KMS v2 service on the wire: translation only.
 
-use std::{future::Future, mem, sync::Arc, time::Instant};
+use std::{
+    future::Future,
+    mem,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use kms_proto::{
-    DekSource, EncryptedDekSource, EncryptedDekSourceError, HEALTHZ_OK, STATUS_VERSION,
+    DekSource, EncryptedDekSource, EncryptedDekSourceError, HEALTHZ_OK, KeyId, STATUS_VERSION,
     wire::v2::{
         DecryptRequest, DecryptResponse, EncryptRequest, EncryptResponse, StatusRequest,
         StatusResponse, key_management_service_server::KeyManagementService,
     },
 };
 use sha2::{Digest, Sha256};
-use tonic::{Request, Response, Status};
+use tokio::time::timeout;
+use tonic::{Request, Response, Status, metadata::MetadataMap};
 use tracing::{debug, warn};
 
 use crate::{
-    kek::KekError,
+    kek::{KekError, Unavailable},
     load::chain,
     metrics::{Code, Method, Metrics},
     service::{DecryptError, KmsService},
@@ -26,6 +32,9 @@ pub const MAX_MESSAGE_LEN: usize = 64 * 1024;
 
 /// Longer texts of a peer are cut in the log, in characters.
 const MAX_LOGGED_LEN: usize = 128;
+
+/// Nobody waits longer than this for a root.
+const LONGEST_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Answers KMS v2 calls out of a [`KmsService`].
 #[derive(Debug, Clone)]
@@ -72,14 +81,16 @@ impl KeyManagementService for Kms {
         &self,
         _request: Request<StatusRequest>,
     ) -> Result<Response<StatusResponse>, Status> {
-        let key_id = self.service.status().to_string();
-        let answer = StatusResponse {
-            version: STATUS_VERSION.to_owned(),
-            healthz: HEALTHZ_OK.to_owned(),
-            key_id: key_id.clone(),
-        };
-        self.answer(Method::Status, "", &key_id, async { Ok(answer) })
-            .await
+        let status = self.service.status();
+        let key_id = status.as_ref().map_or("", KeyId::as_str).to_owned();
+        self.answer(Method::Status, "", &key_id, async {
+            Ok(StatusResponse {
+                version: STATUS_VERSION.to_owned(),
+                healthz: HEALTHZ_OK.to_owned(),
+                key_id: status?.to_string(),
+            })
+        })
+        .await
     }
 
     async fn encrypt(
@@ -107,6 +118,7 @@ impl KeyManagementService for Kms {
         &self,
         request: Request<DecryptRequest>,
     ) -> Result<Response<DecryptResponse>, Status> {
+        let patience = patience(request.metadata());
         let DecryptRequest {
             ciphertext,
             uid,
@@ -120,7 +132,11 @@ impl KeyManagementService for Kms {
         );
         self.answer(Method::Decrypt, &uid, &key_id, async {
             let wrapped = EncryptedDekSource::from_wire(ciphertext, &key_id, annotations)?;
-            let mut dek = self.service.decrypt(&wrapped).await?.into_inner();
+            // What is being opened is opened to the end, for those who ask again.
+            let mut dek = timeout(patience, self.service.decrypt(&wrapped))
+                .await
+                .map_err(|_| CallError::Late)??
+                .into_inner();
             Ok(DecryptResponse {
                 plaintext: mem::take(&mut *dek),
             })
@@ -131,19 +147,30 @@ impl KeyManagementService for Kms {
 
 /// Why a call got no answer.
 #[derive(Debug, thiserror::Error)]
-#[error(transparent)]
 enum CallError {
+    #[error(transparent)]
     Decrypt(#[from] DecryptError),
+    #[error(transparent)]
     Encrypt(#[from] KekError),
+    #[error(transparent)]
     Malformed(#[from] EncryptedDekSourceError),
+    #[error("the roots did not answer in the time that the caller waits; see `kms-plugin status`")]
+    Late,
+    #[error(transparent)]
+    Status(#[from] Unavailable),
 }
 
 fn code(error: &CallError) -> Code {
     match error {
         CallError::Malformed(_) => Code::InvalidArgument,
-        CallError::Decrypt(DecryptError::UnknownKeyId) => Code::FailedPrecondition,
+        CallError::Decrypt(DecryptError::UnknownKeyId) | CallError::Status(_) => {
+            Code::FailedPrecondition
+        }
+        CallError::Late => Code::DeadlineExceeded,
         CallError::Decrypt(DecryptError::Kek(error)) | CallError::Encrypt(error) => match error {
             KekError::Random(_) => Code::Internal,
+            KekError::NoRoot(_) | KekError::Unavailable(_) => Code::FailedPrecondition,
+            KekError::Root(_) => Code::Unavailable,
             KekError::TooLong { .. } | KekError::Unauthentic => Code::InvalidArgument,
         },
     }
@@ -153,9 +180,11 @@ impl From<Code> for tonic::Code {
     fn from(code: Code) -> Self {
         match code {
             Code::Ok => Self::Ok,
+            Code::DeadlineExceeded => Self::DeadlineExceeded,
             Code::FailedPrecondition => Self::FailedPrecondition,
             Code::Internal => Self::Internal,
             Code::InvalidArgument => Self::InvalidArgument,
+            Code::Unavailable => Self::Unavailable,
         }
     }
 }
@@ -163,6 +192,35 @@ impl From<Code> for tonic::Code {
 /// A wrapped DEK source as `rewrap` lists it, so that a log and an inventory can be compared.
 fn name(ciphertext: &[u8]) -> String {
     format!("sha256:{}", hex::encode(Sha256::digest(ciphertext)))
+}
+
+/// How long a call may take: a little less than the caller waits, so that it gets a reason and not silence.
+fn patience(metadata: &MetadataMap) -> Duration {
+    let asked = metadata
+        .get("grpc-timeout")
+        .and_then(|value| value.to_str().ok())
+        .and_then(grpc_timeout)
+        .unwrap_or(LONGEST_PATIENCE);
+    let margin = (asked / 10).clamp(Duration::from_millis(5), Duration::from_millis(200));
+    asked.saturating_sub(margin).min(LONGEST_PATIENCE)
+}
+
+/// At most eight digits and a unit (`grpc/grpc`, `doc/PROTOCOL-HTTP2.md`).
+fn grpc_timeout(text: &str) -> Option<Duration> {
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    if digits.len() > 8 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let number: u64 = digits.parse().ok()?;
+    Some(match unit {
+        "H" => Duration::from_secs(number * 3600),
+        "M" => Duration::from_secs(number * 60),
+        "S" => Duration::from_secs(number),
+        "m" => Duration::from_millis(number),
+        "u" => Duration::from_micros(number),
+        "n" => Duration::from_nanos(number),
+        _ => return None,
+    })
 }
 
 fn shortened(text: &str) -> String {

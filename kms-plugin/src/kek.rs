@@ -5,16 +5,36 @@ use std::fmt;
 use async_trait::async_trait;
 use kms_proto::{DekSource, EncryptedDekSource, KeyId};
 
+use crate::local_kek::UnderRoots;
+
+mod sealer;
+
+pub(crate) use sealer::Sealer;
+
 /// A key encryption key, wherever it lives: it wraps under its current epoch and unwraps what any
 /// epoch of it wrapped.
 #[async_trait]
 pub trait Kek: fmt::Debug + Send + Sync {
-    /// The key id that [`Self::wrap`] answers under. Deterministic: every node that is given the
-    /// same key computes the same id.
-    fn key_id(&self) -> &KeyId;
+    /// The key id that [`Self::wrap`] answers under, from memory. Deterministic: every node that is
+    /// given the same key computes the same id.
+    ///
+    /// # Errors
+    /// Nothing may be wrapped now.
+    fn key_id(&self) -> Result<KeyId, Unavailable>;
 
-    /// The key ids of all its epochs, the current one among them.
+    /// The key ids that are known to be its own and nobody else's: those of all its epochs.
     fn key_ids(&self) -> &[KeyId];
+
+    /// Whether it may be the one that wrapped this, beyond what [`Self::key_ids`] says.
+    fn may_open(&self, wrapped: &EncryptedDekSource) -> bool {
+        let _ = wrapped;
+        false
+    }
+
+    /// Itself, if roots wrap its local KEKs: there is more to say of it then.
+    fn under_roots(&self) -> Option<&UnderRoots> {
+        None
+    }
 
     /// Wraps a DEK source. The answer carries the key id of the key that was really used.
     ///
@@ -46,8 +66,32 @@ pub enum KekError {
         /// The longest DEK source that can be wrapped, in bytes.
         max: usize,
     },
+    /// No root of the configuration is of a kind that wrapped its local KEK.
+    #[error("no root of this configuration wrapped its local KEK; add the one that did: {0}")]
+    NoRoot(String),
+    /// The root that wrapped its local KEK does not open it now.
+    #[error("{0}")]
+    Root(String),
+    /// Nothing may be wrapped or unwrapped now.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
     /// Not made by this key in this context, or altered since. Deliberately one answer for all
     /// causes.
     #[error("the ciphertext does not authenticate under this key, context and annotations")]
     Unauthentic,
+}
+
+/// Why a KEK is not used now, whoever asks. kube-apiserver shows the text, so it is short.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Unavailable {
+    /// There is no local KEK yet: no root has answered since the start.
+    #[error("starting: {0}")]
+    Starting(String),
+    /// All roots refuse the key: a revocation.
+    #[error("the key is refused: {0}; access must be given back at the root")]
+    Refused(String),
+    /// No root could be reached for longer than `offlineGrace`.
+    #[error("offlineGrace is over: {0}; the root must be reachable again")]
+    GraceOver(String),
 }

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use kms_proto::{DekSource, KeyId};
+use kms_proto::{DekSource, EncryptedDekSource, KeyId};
 use tokio::sync::watch;
 
 use crate::kek::{Kek, KekError};
@@ -23,8 +23,8 @@ pub struct Keyring {
 pub struct Member {
     /// What people call it; not part of the key id.
     pub name: String,
-    /// The kind of its root, such as `local`.
-    pub root: &'static str,
+    /// The kind of its root, such as `local`, or the names of the roots that wrap its local KEKs.
+    pub root: String,
     /// The epoch it wraps under.
     pub epoch: u32,
     /// The key itself.
@@ -62,9 +62,11 @@ impl Keyring {
         &self.primary
     }
 
-    /// The KEK one of whose epochs has this key id.
-    pub fn find(&self, id: &KeyId) -> Option<&Member> {
-        self.by_id.get(id).map(AsRef::as_ref)
+    /// The KEK that this is from: the one an epoch of which has its key id, else the first that may
+    /// have made it.
+    pub fn find(&self, wrapped: &EncryptedDekSource) -> Option<&Member> {
+        let known = self.by_id.get(&wrapped.key_id).map(AsRef::as_ref);
+        known.or_else(|| self.members().find(|member| member.kek.may_open(wrapped)))
     }
 
     /// All KEKs, the primary first.
@@ -72,14 +74,15 @@ impl Keyring {
         self.members.iter().map(AsRef::as_ref)
     }
 
-    /// Wraps and unwraps a value with every KEK, so that a keyring is known to work before it is
+    /// Wraps and unwraps a value with every KEK that is ready to, so that a keyring is known to work before it is
     /// used.
     ///
     /// # Errors
     /// The first KEK that fails.
     pub async fn probe(&self) -> Result<(), ProbeError> {
         const CANARY: [u8; DekSource::SEED_LEN] = [0x5a; DekSource::SEED_LEN];
-        for member in self.members() {
+        // One that cannot wrap yet is tried by whoever makes it ready.
+        for member in self.members().filter(|member| member.kek.key_id().is_ok()) {
             let failed = |source| ProbeError::Failed {
                 name: member.name.clone(),
                 source,
@@ -128,17 +131,18 @@ impl SharedKeyring {
     pub fn replace(&self, next: Keyring) -> Result<(), ReplaceError> {
         let mut demoted = self.demoted.lock().unwrap_or_else(PoisonError::into_inner);
         let member = next.primary();
-        if demoted.contains(member.kek.key_id()) {
+        let next_id = member.kek.key_id().ok();
+        if let Some(key_id) = next_id.clone().filter(|id| demoted.contains(id)) {
             return Err(ReplaceError {
                 name: member.name.clone(),
-                key_id: member.kek.key_id().clone(),
+                key_id,
                 next_epoch: member.epoch + 1,
             });
         }
         let old = self.current.send_replace(Arc::new(next));
-        let old_id = old.primary().kek.key_id();
-        if old_id != self.current.borrow().primary().kek.key_id() {
-            demoted.insert(old_id.clone());
+        let old_id = old.primary().kek.key_id().ok();
+        if old_id != next_id {
+            demoted.extend(old_id);
         }
         Ok(())
     }

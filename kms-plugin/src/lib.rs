@@ -12,7 +12,9 @@
 // The heart: no tonic, no sockets.
 pub mod kek;
 pub mod keyring;
+pub mod local_kek;
 pub mod root;
+pub mod roots;
 pub mod service;
 pub mod state;
 

@@ -6,9 +6,12 @@ use kms_proto::KeyId;
 use sha2::{Digest, Sha256};
 
 use crate::{
-    config::{self, Config, ConfigError},
+    config::{self, Config, ConfigError, KekConfig, KekSource},
+    kek::Kek,
     keyring::{Keyring, KeyringError, Member},
-    root::OpenError,
+    local_kek::UnderRoots,
+    root::local::{KeyFileError, Local},
+    roots::RootsError,
 };
 
 /// What one look at the configuration and at every file it names came to.
@@ -28,13 +31,44 @@ pub struct Seen {
     keys: Result<Vec<KeyId>, String>,
 }
 
-/// Settings and the keyring they ask for.
+/// Settings and the keys of the files they name.
 #[derive(Debug)]
 pub struct Loaded {
     /// The settings.
     pub config: Config,
-    /// The keyring; not tried yet.
-    pub keyring: Keyring,
+    /// The KEKs in key files, in the order of `config.keks`; a gap for the one under roots.
+    keks: Vec<Option<Local>>,
+}
+
+impl Loaded {
+    /// The keyring of these settings; not tried yet. `under_roots` is the KEK whose local KEKs roots wrap, where
+    /// the settings have one.
+    ///
+    /// # Errors
+    /// The KEKs make no keyring.
+    pub fn keyring(self, under_roots: Option<&UnderRoots>) -> Result<Keyring, KeyringError> {
+        let Self { config, keks } = self;
+        let members = config
+            .keks
+            .into_iter()
+            .zip(keks)
+            .filter_map(|(kek, local)| {
+                let (root, opened): (_, Box<dyn Kek>) = match (local, under_roots) {
+                    (Some(local), _) => ("local".to_owned(), Box::new(local)),
+                    (None, Some(under_roots)) => {
+                        (under_roots.wrapping_names(), Box::new(under_roots.clone()))
+                    }
+                    (None, None) => return None,
+                };
+                Some(Member {
+                    name: kek.name,
+                    root,
+                    epoch: kek.epoch,
+                    kek: opened,
+                })
+            });
+        Keyring::new(members.collect())
+    }
 }
 
 impl Reading {
@@ -45,9 +79,10 @@ impl Reading {
             Err(error) => (None, Err(error.into())),
         };
         let keys = match &outcome {
-            Ok(Loaded { keyring, .. }) => Ok(keyring
-                .members()
-                .map(|member| member.kek.key_id().clone())
+            Ok(Loaded { keks, .. }) => Ok(keks
+                .iter()
+                .flatten()
+                .map(|local| local.current_id().clone())
                 .collect()),
             Err(error) => Err(chain(error)),
         };
@@ -72,36 +107,27 @@ pub fn chain(error: &dyn StdError) -> String {
 
 fn load(text: &str) -> Result<Loaded, LoadError> {
     let config: Config = text.parse()?;
-    let members = config
-        .keks
-        .iter()
-        .map(|kek| {
-            let opened = kek
-                .root
-                .open(&config.fixed.context, kek.epoch)
-                .map_err(|source| LoadError::Open {
-                    name: kek.name.clone(),
-                    source,
-                })?;
-            match &kek.pinned {
-                Some(pinned) if pinned != opened.key_id() => Err(LoadError::Pin {
-                    name: kek.name.clone(),
-                    pinned: pinned.clone(),
-                    found: opened.key_id().clone(),
-                }),
-                _ => Ok(Member {
-                    name: kek.name.clone(),
-                    root: kek.root.kind(),
-                    epoch: kek.epoch,
-                    kek: opened,
-                }),
+    let open = |kek: &KekConfig| {
+        let KekSource::Local(source) = &kek.source else {
+            return Ok(None);
+        };
+        let local = Local::open(source, &config.fixed.context, kek.epoch).map_err(|source| {
+            LoadError::Open {
+                name: kek.name.clone(),
+                source,
             }
-        })
-        .collect::<Result<_, _>>()?;
-    Ok(Loaded {
-        keyring: Keyring::new(members)?,
-        config,
-    })
+        })?;
+        match &kek.pinned {
+            Some(pinned) if pinned != local.current_id() => Err(LoadError::Pin {
+                name: kek.name.clone(),
+                pinned: pinned.clone(),
+                found: local.current_id().clone(),
+            }),
+            _ => Ok(Some(local)),
+        }
+    };
+    let keks = config.keks.iter().map(open).collect::<Result<_, _>>()?;
+    Ok(Loaded { keks, config })
 }
 
 /// Why a configuration gives no keyring.
@@ -114,13 +140,16 @@ pub enum LoadError {
     /// Its KEKs make no keyring.
     #[error("the keyring is refused")]
     Keyring(#[from] KeyringError),
-    /// The root of a KEK did not give it.
+    /// Its roots cannot be used.
+    #[error(transparent)]
+    Roots(#[from] RootsError),
+    /// The key file of a KEK did not give it.
     #[error("cannot open the KEK {name:?}")]
     Open {
         /// The name of the KEK.
         name: String,
         /// What happened.
-        source: OpenError,
+        source: KeyFileError,
     },
     /// A KEK is not the one that the configuration pins.
     #[error(

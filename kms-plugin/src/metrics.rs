@@ -60,9 +60,11 @@ pub enum Method {
 #[expect(missing_docs, reason = "the names of the gRPC codes")]
 pub enum Code {
     Ok,
+    DeadlineExceeded,
     FailedPrecondition,
     Internal,
     InvalidArgument,
+    Unavailable,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -216,15 +218,18 @@ impl Metrics {
     }
 
     /// Shows the KEKs of a keyring.
-    pub fn show_keys(&self, keyring: &Keyring) {
+    fn show_keys(&self, keyring: &Keyring) {
         self.keys.clear();
         for (index, member) in keyring.members().enumerate() {
-            let key_id = member.kek.key_id().to_string();
+            let Ok(key_id) = member.kek.key_id() else {
+                continue;
+            };
+            let key_id = key_id.to_string();
             let labels = KeyLabels {
                 name: member.name.clone(),
                 key_id_hash: format!("sha256:{}", hex::encode(Sha256::digest(&key_id))),
                 key_id,
-                root: member.root.to_owned(),
+                root: member.root.clone(),
                 epoch: member.epoch,
                 primary: index == 0,
             };
@@ -232,11 +237,12 @@ impl Metrics {
         }
     }
 
-    /// The OpenMetrics text.
+    /// The OpenMetrics text, with the KEKs of `keyring`.
     ///
     /// # Errors
     /// None that is known: writing to a `String` does not fail.
-    pub fn encode(&self) -> Result<String, fmt::Error> {
+    pub fn encode(&self, keyring: &Keyring) -> Result<String, fmt::Error> {
+        self.show_keys(keyring);
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
         Ok(text)

@@ -1,44 +1,41 @@
 //! Roots: where KEKs live. One file each; this one is the list of them.
 
-use crate::{kek::Kek, root::local::Local};
+use remote::RemoteRoot;
 
 pub mod local;
 #[cfg(feature = "pkcs11")]
 pub mod pkcs11;
 pub mod remote;
 
-/// Where one KEK lives.
+/// Where the key of a root outside of this process is, and how it is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Root {
-    /// A key file on this machine.
-    Local(local::Config),
+pub enum RemoteConfig {
+    /// A module of PKCS#11.
+    #[cfg(feature = "pkcs11")]
+    Pkcs11(pkcs11::Config),
 }
 
-impl Root {
-    /// The name of its kind, as it stands in the configuration.
-    pub fn kind(&self) -> &'static str {
-        match self {
-            Self::Local(_) => "local",
-        }
+impl RemoteConfig {
+    /// Whether it wraps only.
+    pub fn is_offline(&self) -> bool {
+        false
     }
 
-    /// The KEK that lives there, bound to `context`.
+    /// The root, not asked yet.
     ///
     /// # Errors
-    /// The root cannot give it.
-    pub fn open(&self, context: &str, epoch: u32) -> Result<Box<dyn Kek>, OpenError> {
-        match self {
-            Self::Local(config) => Ok(Box::new(Local::open(config, context, epoch)?)),
-        }
+    /// A file that it names cannot be used.
+    pub fn open(&self) -> Result<Box<dyn RemoteRoot>, OpenError> {
+        Ok(match *self {
+            #[cfg(feature = "pkcs11")]
+            Self::Pkcs11(ref config) => Box::new(pkcs11::Pkcs11::open(config)),
+        })
     }
 }
 
-/// Why a root gave no KEK.
+/// Why a root is not even asked.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
 #[non_exhaustive]
-pub enum OpenError {
-    /// A local key file.
-    Local(#[from] local::KeyFileError),
-}
+pub enum OpenError {}

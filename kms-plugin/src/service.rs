@@ -5,7 +5,7 @@ use std::sync::Arc;
 use kms_proto::{DekSource, EncryptedDekSource, KeyId};
 
 use crate::{
-    kek::KekError,
+    kek::{KekError, Unavailable},
     keyring::{Keyring, SharedKeyring},
 };
 
@@ -25,8 +25,11 @@ impl KmsService {
     }
 
     /// The key id under which the next [`Self::encrypt`] answers. From memory; never waits.
-    pub fn status(&self) -> KeyId {
-        self.snapshot().primary().kek.key_id().clone()
+    ///
+    /// # Errors
+    /// Nothing may be wrapped now.
+    pub fn status(&self) -> Result<KeyId, Unavailable> {
+        self.snapshot().primary().kek.key_id()
     }
 
     /// Wraps a DEK source with the primary KEK.
@@ -43,9 +46,7 @@ impl KmsService {
     /// No KEK has that key id, or the KEK refuses it.
     pub async fn decrypt(&self, wrapped: &EncryptedDekSource) -> Result<DekSource, DecryptError> {
         let keyring = self.snapshot();
-        let member = keyring
-            .find(&wrapped.key_id)
-            .ok_or(DecryptError::UnknownKeyId)?;
+        let member = keyring.find(wrapped).ok_or(DecryptError::UnknownKeyId)?;
         Ok(member.kek.unwrap(wrapped).await?)
     }
 

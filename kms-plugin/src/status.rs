@@ -70,6 +70,25 @@ impl Answer {
                 json!({"name": kek.name, "keyId": kek.key_id, "root": kek.root, "epoch": kek.epoch})
             })
             .collect();
+        let roots: Vec<_> = self
+            .0
+            .roots
+            .iter()
+            .map(|root| {
+                json!({
+                    "name": root.name,
+                    "kind": root.kind,
+                    "wraps": root.wraps,
+                    "version": root.version,
+                    "standing": root.standing,
+                    "trouble": root.trouble,
+                    "lastAnswer": root.last_answer,
+                    "covers": root.covers,
+                    "calls": root.calls,
+                    "failedCalls": root.failed_calls,
+                })
+            })
+            .collect();
         let document = json!({
             "apiVersion": API_VERSION,
             "kind": "PluginStatus",
@@ -82,7 +101,11 @@ impl Answer {
             "encrypts": self.0.encrypts,
             "decrypts": self.0.decrypts,
             "failures": self.0.failures,
+            "reason": self.0.reason,
+            "graceLeft": (self.0.state() == State::Degraded).then_some(self.0.grace_left),
+            "localKeks": self.0.local_keks,
             "keks": keks,
+            "roots": roots,
         });
         format!("{document:#}\n")
     }
@@ -110,9 +133,19 @@ impl fmt::Display for Answer {
             encrypts,
             decrypts,
             failures,
-            state: _,
+            reason,
+            grace_left,
+            roots,
+            local_keks,
+            state,
         } = &self.0;
         writeln!(f, "state     {}", self.state())?;
+        if !reason.is_empty() {
+            writeln!(f, "reason    {reason}")?;
+        }
+        if *state == i32::from(State::Degraded) {
+            writeln!(f, "stops in  {}", span(*grace_left))?;
+        }
         writeln!(f, "version   {version}")?;
         writeln!(f, "context   {context}")?;
         writeln!(f, "started   {} ago", ago(*started_at))?;
@@ -139,7 +172,39 @@ impl fmt::Display for Answer {
                 kek.name, kek.root, kek.epoch, kek.key_id
             )?;
         }
-        Ok(())
+        if roots.is_empty() {
+            return Ok(());
+        }
+        let width = roots
+            .iter()
+            .map(|root| root.name.len())
+            .max()
+            .unwrap_or(0)
+            .max(4);
+        writeln!(
+            f,
+            "\n{:width$}  ROLE     STANDING  ANSWERED  COVERS  CALLS  FAILED  VERSION",
+            "ROOT"
+        )?;
+        for root in roots {
+            writeln!(
+                f,
+                "{:width$}  {:<7}  {:<8}  {:>8}  {:<6}  {:>5}  {:>6}  {}",
+                root.name,
+                if root.wraps { "wraps" } else { "unwraps" },
+                root.standing,
+                root.last_answer
+                    .map_or_else(|| "never".to_owned(), |since| span(since) + " ago"),
+                if root.covers { "yes" } else { "no" },
+                root.calls,
+                root.failed_calls,
+                root.version,
+            )?;
+        }
+        for root in roots.iter().filter(|root| !root.trouble.is_empty()) {
+            writeln!(f, "{}: {}", root.name, root.trouble)?;
+        }
+        writeln!(f, "local KEKs in memory: {local_keks}")
     }
 }
 
@@ -148,7 +213,12 @@ fn ago(unix_seconds: u64) -> String {
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_secs());
-    match now.saturating_sub(unix_seconds) {
+    span(now.saturating_sub(unix_seconds))
+}
+
+/// A time in the largest fitting unit.
+fn span(seconds: u64) -> String {
+    match seconds {
         seconds @ 0..120 => format!("{seconds}s"),
         seconds @ 120..7200 => format!("{}m", seconds / 60),
         seconds @ 7200..172_800 => format!("{}h", seconds / 3600),

@@ -3,6 +3,7 @@
 
 use std::{path::PathBuf, sync::Arc};
 
+use kms_proto::KeyId;
 use tokio::{
     signal::unix::Signal,
     task::{JoinError, spawn_blocking},
@@ -12,10 +13,11 @@ use tracing::{error, info};
 
 use crate::{
     config::Fixed,
-    keyring::{ProbeError, ReplaceError, SharedKeyring},
+    keyring::{KeyringError, ProbeError, ReplaceError, SharedKeyring},
     load::{LoadError, Loaded, Reading, Seen, chain},
     metrics::Metrics,
     notify,
+    roots::{Roots, RootsError},
     state::State,
 };
 
@@ -28,6 +30,8 @@ pub struct Watch {
     pub fixed: Fixed,
     /// What was last taken or refused: nothing is done until the files look different.
     pub judged: Seen,
+    /// The roots in use.
+    pub roots: Roots,
     /// What it replaces.
     pub keyring: Arc<SharedKeyring>,
     /// Where it says how that went.
@@ -96,11 +100,14 @@ impl Watch {
 
     async fn judge(&mut self, reading: Reading) {
         let Reading { seen, outcome } = reading;
-        self.judged = seen;
         let result = match outcome {
             Ok(loaded) => self.take(loaded).await,
             Err(error) => Err(error.into()),
         };
+        // Roots that are away come back without any file being touched: then it is tried again.
+        if !matches!(&result, Err(ReloadError::Roots(RootsError::NotReady(_)))) {
+            self.judged = seen;
+        }
         self.metrics.reloaded(result.is_ok());
         match &result {
             Ok(()) => {
@@ -108,7 +115,7 @@ impl Watch {
                 let primary = keyring.primary();
                 info!(
                     primary = primary.name,
-                    key_id = %primary.kek.key_id(),
+                    key_id = primary.kek.key_id().ok().as_ref().map(KeyId::as_str),
                     keks = keyring.members().len(),
                     "took the keyring of the files"
                 );
@@ -121,14 +128,24 @@ impl Watch {
         self.state.reloaded(result.map_err(|error| chain(&error)));
     }
 
-    async fn take(&self, loaded: Loaded) -> Result<(), ReloadError> {
-        let Loaded { config, keyring } = loaded;
+    async fn take(&mut self, loaded: Loaded) -> Result<(), ReloadError> {
+        let config = loaded.config.clone();
         if let Some(field) = changed(&self.fixed, &config.fixed) {
             return Err(ReloadError::Fixed(field));
         }
+        let under_roots = self.roots.prepare(&config)?;
+        let keyring = loaded.keyring(under_roots.as_ref())?;
+        if let Some(under_roots) = &under_roots
+            && self
+                .roots
+                .in_use()
+                .is_none_or(|in_use| !in_use.is(under_roots))
+        {
+            Roots::ready(under_roots).await?;
+        }
         keyring.probe().await?;
         self.keyring.replace(keyring)?;
-        self.metrics.show_keys(&self.keyring.load());
+        self.roots.use_from_now(&config, under_roots);
         Ok(())
     }
 }
@@ -140,12 +157,14 @@ fn changed(old: &Fixed, new: &Fixed) -> Option<&'static str> {
         socket,
         http,
         poll_interval,
+        state_directory,
     } = new;
     [
         (*context != old.context, "context"),
         (*socket != old.socket, "socket"),
         (*http != old.http, "http"),
         (*poll_interval != old.poll_interval, "reload"),
+        (*state_directory != old.state_directory, "stateDirectory"),
     ]
     .into_iter()
     .find_map(|(differs, field)| differs.then_some(field))
@@ -156,8 +175,13 @@ fn changed(old: &Fixed, new: &Fixed) -> Option<&'static str> {
 #[non_exhaustive]
 pub enum ReloadError {
     /// A setting changed that holds from start to end.
-    #[error("`{0}` changed, and only `keks` can change in a running daemon; restart it")]
+    #[error(
+        "`{0}` changed, and only `keks`, `roots` and what goes with these can change in a running daemon; restart it"
+    )]
     Fixed(&'static str),
+    /// The KEKs make no keyring.
+    #[error("the next keyring is refused")]
+    Keyring(#[from] KeyringError),
     /// The files give no keyring.
     #[error(transparent)]
     Load(#[from] LoadError),
@@ -167,6 +191,9 @@ pub enum ReloadError {
     /// The next keyring may not follow this one.
     #[error("the next keyring is refused")]
     Replace(#[from] ReplaceError),
+    /// The next roots cannot be used, or not yet.
+    #[error("the next roots are refused")]
+    Roots(#[from] RootsError),
 }
 
 #[cfg(test)]

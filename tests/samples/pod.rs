@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use kms_plugin::root::Root;
+use kms_plugin::config::KekSource;
 use rewrap_cli::config::Manifest;
 use serde_json::{Value, json};
 
@@ -53,7 +53,7 @@ fn the_pod_finds_everything_that_the_configuration_names() {
         .iter()
         .find_map(|word| word.strip_prefix("--config="))
         .unwrap();
-    let Root::Local(key) = &config.keks[0].root else {
+    let KekSource::Local(key) = &config.keks[0].source else {
         panic!("the sample has a key file");
     };
     for (path, writable) in [

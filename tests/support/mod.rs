@@ -20,8 +20,8 @@ pub(crate) mod rewrap;
 pub(crate) mod sealed;
 pub(crate) mod server;
 pub(crate) mod slow;
-pub(crate) mod vault;
 pub(crate) mod softhsm;
+pub(crate) mod vault;
 
 use std::{
     thread::sleep,

@@ -31,7 +31,7 @@ fn replaced(from: &str, to: &str) -> String {
 
 #[test]
 fn what_is_not_said_has_a_default() {
-    let Config { fixed, keks } = GOOD.parse().unwrap();
+    let Config { fixed, keks, .. } = GOOD.parse().unwrap();
     assert_eq!(fixed.context, "prod-eu1");
     assert_eq!(fixed.socket.mode, 0o600);
     assert_eq!(fixed.socket.group, None);
@@ -80,7 +80,7 @@ fn unknown_missing_and_duplicate_fields_are_named_with_their_line() {
         (
             "  epoch: 2",
             "  epcoh: 2",
-            "line 11, column 3: the field `epcoh` is unknown here; expected name, keyId, epoch, local",
+            "line 11, column 3: the field `epcoh` is unknown here; expected name, keyId, epoch, local, wrapWith, writeQuorum",
         ),
         (
             "    keyFile:",
@@ -320,12 +320,13 @@ proptest! {
     }
 
     #[test]
-    fn durations_are_what_they_say(number in any::<u64>(), unit in "ms|s|m|h|") {
+    fn durations_are_what_they_say(number in any::<u64>(), unit in "ms|s|m|h|d|") {
         let parsed = duration(&format!("{number}{unit}"));
         let millis = match unit.as_str() {
             "ms" => Some(u128::from(number)),
             "s" => Some(u128::from(number) * 1_000),
             "m" => number.checked_mul(60).map(|seconds| u128::from(seconds) * 1_000),
+            "h" => number.checked_mul(3_600).map(|seconds| u128::from(seconds) * 1_000),
             _ => None,
         };
         prop_assert_eq!(parsed.map(|duration| duration.as_millis()), millis);

@@ -4,6 +4,9 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
+#[cfg(feature = "pkcs11")]
+use crate::root::pkcs11;
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct File {
@@ -11,7 +14,12 @@ pub(super) struct File {
     pub(super) kind: String,
     pub(super) context: String,
     pub(super) socket: Socket,
+    #[serde(default)]
+    pub(super) roots: Vec<Root>,
     pub(super) keks: Vec<Kek>,
+    pub(super) state_directory: Option<PathBuf>,
+    pub(super) offline_grace: Option<String>,
+    pub(super) sealed_copies: Option<SealedCopies>,
     pub(super) http: Option<Http>,
     pub(super) reload: Option<Reload>,
 }
@@ -36,6 +44,30 @@ pub(super) struct Kek {
     pub(super) key_id: Option<String>,
     pub(super) epoch: Option<u32>,
     pub(super) local: Option<Local>,
+    pub(super) wrap_with: Option<Vec<String>>,
+    pub(super) write_quorum: Option<Quorum>,
+}
+
+/// A number, or the word `all`.
+#[derive(Deserialize)]
+#[serde(untagged)]
+pub(super) enum Quorum {
+    Number(usize),
+    Word(String),
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct SealedCopies {
+    pub(super) key_file: PathBuf,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct Root {
+    pub(super) name: String,
+    #[cfg(feature = "pkcs11")]
+    pub(super) pkcs11: Option<pkcs11::Written>,
 }
 
 #[derive(Deserialize)]

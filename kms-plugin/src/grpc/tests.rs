@@ -15,7 +15,7 @@ fn kms() -> (Kms, Arc<SharedKeyring>) {
 fn keyring(seeds: &[u8]) -> Keyring {
     let member = |seed: &u8| Member {
         name: seed.to_string(),
-        root: "local",
+        root: "local".to_owned(),
         epoch: 1,
         kek: Box::new(Local::new(
             &KeyMaterial::new(Box::new([*seed; 32])),
@@ -113,4 +113,26 @@ async fn every_failure_has_its_code_and_no_detail() {
     let status = kms.encrypt(Request::new(request)).await.unwrap_err();
     assert_eq!(status.code(), InvalidArgument);
     assert_eq!(kms.metrics.failures(), 9);
+}
+
+#[test]
+fn a_caller_is_told_before_it_gives_up() {
+    for (header, patience) in [
+        (Some("3S"), Duration::from_millis(2800)),
+        (Some("100m"), Duration::from_millis(90)),
+        (Some("10000u"), Duration::from_millis(5)),
+        (Some("1H"), LONGEST_PATIENCE),
+        (
+            Some("123456789S"),
+            LONGEST_PATIENCE - Duration::from_millis(200),
+        ),
+        (Some("S"), LONGEST_PATIENCE - Duration::from_millis(200)),
+        (None, LONGEST_PATIENCE - Duration::from_millis(200)),
+    ] {
+        let mut metadata = MetadataMap::new();
+        if let Some(header) = header {
+            metadata.insert("grpc-timeout", header.parse().unwrap());
+        }
+        assert_eq!(super::patience(&metadata), patience, "{header:?}");
+    }
 }

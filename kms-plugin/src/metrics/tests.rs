@@ -1,7 +1,22 @@
 use super::*;
+use crate::{
+    keyring::Member,
+    root::local::{KeyMaterial, Local},
+};
+
+fn keyring() -> Keyring {
+    let kek = Local::new(&KeyMaterial::new(Box::new([1; 32])), "test", 1);
+    Keyring::new(vec![Member {
+        name: "one".to_owned(),
+        root: "local".to_owned(),
+        epoch: 1,
+        kek: Box::new(kek),
+    }])
+    .unwrap()
+}
 
 fn value(metrics: &Metrics, series: &str) -> Option<String> {
-    let text = metrics.encode().unwrap();
+    let text = metrics.encode(&keyring()).unwrap();
     text.lines()
         .find_map(|line| Some(line.strip_prefix(series)?.trim().to_owned()))
 }
@@ -28,7 +43,7 @@ fn refused_uids_cannot_fill_the_memory() {
         metrics.refused_peer(uid);
     }
     metrics.refused_peer(0);
-    let text = metrics.encode().unwrap();
+    let text = metrics.encode(&keyring()).unwrap();
     let series = text
         .lines()
         .filter(|line| line.starts_with("ringfence_refused_peers_total{"));

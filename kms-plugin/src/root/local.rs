@@ -4,17 +4,13 @@ use std::{fmt, path::PathBuf};
 
 use async_trait::async_trait;
 use hkdf::Hkdf;
-use kms_proto::{Annotations, Ciphertext, DekSource, EncryptedDekSource, KeyId};
+use kms_proto::{Annotations, DekSource, EncryptedDekSource, KeyId};
 use sha2::{Digest, Sha256};
-use xaes_256_gcm::{
-    Nonce, Tag, Xaes256Gcm,
-    aead::{AeadInOut, KeyInit},
-};
 use zeroize::Zeroizing;
 
 use crate::{
     fields,
-    kek::{Kek, KekError},
+    kek::{Kek, KekError, Sealer, Unavailable},
 };
 
 mod key_file;
@@ -27,13 +23,6 @@ pub const MAX_EPOCH: u32 = 64;
 /// Names this construction in every key, key id and ciphertext made with it.
 const LABEL: &[u8] = b"ringfence/local/v1";
 
-/// The first byte of every ciphertext: the format below. A byte that was ever released is read for
-/// ever.
-const FORMAT: u8 = 1;
-const NONCE_LEN: usize = 24;
-const TAG_LEN: usize = 16;
-const HEADER_LEN: usize = 1 + NONCE_LEN;
-
 /// The settings of a local KEK.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
@@ -43,17 +32,13 @@ pub struct Config {
 
 /// A KEK made from a key file.
 ///
-/// A ciphertext is `format (1) || nonce (24) || XAES-256-GCM ciphertext || tag (16)`, with XAES-256-GCM
-/// as C2SP specifies it (<https://c2sp.org/XAES-256-GCM>): its nonces are long enough to be drawn
-/// at random for ever. The authenticated data are label, context, key id and annotations, each
-/// after its length.
+/// It wraps as [`Sealer`] does.
 ///
 /// A key id is `rf-local-` and the first 128 bits of SHA-256 over label, HKDF(key, "key id") and
 /// epoch, each after its length. So it says nothing of the key, every node computes the same, and
 /// another key under the same name has another id.
 pub struct Local {
-    cipher: Box<Xaes256Gcm>,
-    context: String,
+    sealer: Sealer,
     key_ids: Vec<KeyId>,
     current: usize,
 }
@@ -72,8 +57,7 @@ impl Local {
     pub fn new(material: &KeyMaterial, context: &str, epoch: u32) -> Self {
         let key_id_key = derive(material, b"key id");
         Self {
-            cipher: Box::new(Xaes256Gcm::new((&*derive(material, b"wrap")).into())),
-            context: context.to_owned(),
+            sealer: Sealer::new(&derive(material, b"wrap"), LABEL, context),
             key_ids: (1..=MAX_EPOCH)
                 .map(|epoch| key_id(&key_id_key, epoch))
                 .collect(),
@@ -81,28 +65,16 @@ impl Local {
         }
     }
 
-    fn authenticated_data(&self, key_id: &KeyId, annotations: &Annotations) -> Vec<u8> {
-        let count = (annotations.iter().len() as u64).to_be_bytes();
-        let head = [
-            LABEL,
-            self.context.as_bytes(),
-            key_id.as_str().as_bytes(),
-            &count,
-        ];
-        fields::encode(
-            head.into_iter().chain(
-                annotations
-                    .iter()
-                    .flat_map(|(key, value)| [key.as_bytes(), value]),
-            ),
-        )
+    /// The key id it wraps under.
+    pub fn current_id(&self) -> &KeyId {
+        &self.key_ids[self.current]
     }
 }
 
 #[async_trait]
 impl Kek for Local {
-    fn key_id(&self) -> &KeyId {
-        &self.key_ids[self.current]
+    fn key_id(&self) -> Result<KeyId, Unavailable> {
+        Ok(self.current_id().clone())
     }
 
     fn key_ids(&self) -> &[KeyId] {
@@ -110,67 +82,19 @@ impl Kek for Local {
     }
 
     async fn wrap(&self, dek: DekSource) -> Result<EncryptedDekSource, KekError> {
-        const MAX: usize = Ciphertext::MAX_LEN - HEADER_LEN - TAG_LEN;
-        let too_long = || KekError::TooLong {
-            len: dek.expose().len(),
-            max: MAX,
-        };
-        if dek.expose().len() > MAX {
-            return Err(too_long());
-        }
-        let mut nonce = [0; NONCE_LEN];
-        getrandom::fill(&mut nonce).map_err(KekError::Random)?;
-
-        let annotations = Annotations::default();
-        let key_id = self.key_id().clone();
-        let mut sealed = Vec::with_capacity(HEADER_LEN + dek.expose().len() + TAG_LEN);
-        sealed.push(FORMAT);
-        sealed.extend_from_slice(&nonce);
-        sealed.extend_from_slice(dek.expose());
-        let tag = self
-            .cipher
-            .encrypt_inout_detached(
-                &Nonce::from(nonce),
-                &self.authenticated_data(&key_id, &annotations),
-                (&mut sealed[HEADER_LEN..]).into(),
-            )
-            .map_err(|_| too_long())?;
-        sealed.extend_from_slice(&tag);
-        Ok(EncryptedDekSource {
-            ciphertext: sealed.try_into().map_err(|_| too_long())?,
-            key_id,
-            annotations,
-        })
+        self.sealer
+            .wrap(&dek, self.current_id().clone(), Annotations::default())
     }
 
     async fn unwrap(&self, wrapped: &EncryptedDekSource) -> Result<DekSource, KekError> {
-        let bytes = wrapped.ciphertext.as_bytes();
-        let (header, rest) = bytes
-            .split_first_chunk::<HEADER_LEN>()
-            .ok_or(KekError::Unauthentic)?;
-        let [FORMAT, nonce @ ..] = header else {
-            return Err(KekError::Unauthentic);
-        };
-        let (body, tag) = rest
-            .split_last_chunk::<TAG_LEN>()
-            .ok_or(KekError::Unauthentic)?;
-        let mut opened = Zeroizing::new(body.to_vec());
-        self.cipher
-            .decrypt_inout_detached(
-                &Nonce::from(*nonce),
-                &self.authenticated_data(&wrapped.key_id, &wrapped.annotations),
-                opened.as_mut_slice().into(),
-                &Tag::from(*tag),
-            )
-            .map_err(|_| KekError::Unauthentic)?;
-        Ok(DekSource::new(opened))
+        self.sealer.unwrap(wrapped)
     }
 }
 
 impl fmt::Debug for Local {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Local")
-            .field("key_id", self.key_id())
+            .field("key_id", self.current_id())
             .finish_non_exhaustive()
     }
 }

@@ -23,20 +23,12 @@ use super::{
 };
 use crate::fields;
 
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the configuration does not name this root yet")
-)]
 mod config;
 pub mod module;
 mod pin;
 mod process;
 mod wire;
 
-#[expect(
-    unused_imports,
-    reason = "the configuration does not name this root yet"
-)]
 pub(crate) use config::Written;
 pub use config::{Config, Key, Mechanism, Token};
 
@@ -296,6 +288,10 @@ fn bound(binding: &Binding) -> Vec<u8> {
 
 #[async_trait]
 impl RemoteRoot for Pkcs11 {
+    fn kind(&self) -> &'static str {
+        KIND
+    }
+
     async fn version(&self) -> Result<RootVersion, RootError> {
         match self.ask(&Request::Version).await? {
             Reply::Version(version) => self.version_of(&version),

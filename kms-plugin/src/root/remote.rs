@@ -12,6 +12,9 @@ use super::local::KeyMaterial;
 /// be harmless. A root takes up changed credentials by itself, at its next call.
 #[async_trait]
 pub trait RemoteRoot: fmt::Debug + Send + Sync {
+    /// The kind of root, as in its configuration and in every [`RootVersion`] of it: `vault`.
+    fn kind(&self) -> &'static str;
+
     /// The version of the key that wraps now.
     ///
     /// # Errors
@@ -34,6 +37,12 @@ pub trait RemoteRoot: fmt::Debug + Send + Sync {
         wrapped: &WrappedKek,
         binding: &Binding,
     ) -> Result<KeyMaterial, RootError>;
+
+    /// Whether its key is kept where no daemon reaches it: it wraps, without anybody being asked, and does
+    /// not unwrap.
+    fn is_offline(&self) -> bool {
+        false
+    }
 
     /// What is granted beyond or short of what a root needs, a sentence each, as
     /// [`kms-plugin check`](crate::check) says it; and whatever else an operator will regret.

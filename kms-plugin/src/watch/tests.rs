@@ -13,11 +13,14 @@ fn watch() -> (tempfile::TempDir, Watch) {
     configure(&directory, &["one"]);
     let path = directory.path().join("config.yaml");
     let Reading { seen, outcome } = Reading::of(&path);
-    let Loaded { config, keyring } = outcome.unwrap();
+    let loaded = outcome.unwrap();
+    let config = loaded.config.clone();
+    let keyring = loaded.keyring(None).unwrap();
     let watch = Watch {
         path,
         fixed: config.fixed,
         judged: seen,
+        roots: Roots::default(),
         keyring: Arc::new(SharedKeyring::new(keyring)),
         state: Arc::new(State::new()),
         metrics: Arc::new(Metrics::new()),
@@ -48,7 +51,7 @@ keks:
 }
 
 fn primary(watch: &Watch) -> KeyId {
-    watch.keyring.load().primary().kek.key_id().clone()
+    watch.keyring.load().primary().kek.key_id().unwrap()
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ use std::{
 };
 
 use base64::{Engine, prelude::BASE64_STANDARD};
+use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::file::{self, ReadError};
@@ -72,6 +73,11 @@ impl KeyMaterial {
             return Err(KeyRefusal::NotRandom);
         }
         Ok(key)
+    }
+
+    /// Whether it is the same secret. Takes the same time whatever the answer.
+    pub fn is(&self, other: &Self) -> bool {
+        self.0[..].ct_eq(&other.0[..]).into()
     }
 
     /// The secret itself.

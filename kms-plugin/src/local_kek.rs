@@ -1,0 +1,146 @@
+//! Local KEKs under roots: 256-bit keys that are made here, wrap DEK sources here, and travel with what
+//! they wrapped, themselves wrapped by one root or several.
+//!
+//! So a root is asked once for each local KEK, not for each DEK source, and a control plane goes on while
+//! its roots are away. A key id names the versions of the roots' keys that wrapped the local KEK, never
+//! the local KEK itself (KEP-3299).
+//!
+//! [`UnderRoots`] is the KEK that the keyring sees. Behind it, a [`keeper`] holds the local KEK that wraps,
+//! [`held`] the opened ones, [`state_dir`] what outlives the process; a [`guarded`] root is asked one call
+//! at a time, and what it answers moves its [`outage`].
+
+use std::{
+    fmt,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use kms_proto::{Annotations, DekSource, EncryptedDekSource, KeyId};
+use sha2::{Digest, Sha256};
+
+use crate::{
+    fields,
+    kek::{KekError, Sealer},
+    root::{local::KeyMaterial, remote::Binding},
+};
+
+mod copies;
+mod envelope;
+pub mod guarded;
+mod held;
+mod keeper;
+mod outage;
+pub mod state_dir;
+mod under_roots;
+
+pub use copies::SealedCopies;
+pub use envelope::{ANNOTATION, Envelope, EnvelopeError};
+pub use outage::{Outage, Standing};
+pub use under_roots::{Phase, Settings, UnderRoots};
+
+/// Names this construction in every key id and ciphertext made with it.
+const LABEL: &[u8] = b"ringfence/local-kek/v1";
+
+/// Tells local KEKs apart: 128 random bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct KekId(pub [u8; 16]);
+
+impl fmt::Display for KekId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode(self.0))
+    }
+}
+
+impl KekId {
+    /// What binds a wrapped local KEK to its place.
+    fn binding(self, context: &str) -> Binding {
+        Binding {
+            context: context.to_owned(),
+            kek: self.0,
+        }
+    }
+}
+
+/// An opened local KEK. Wiped when dropped.
+pub struct LocalKek {
+    envelope: Envelope,
+    material: KeyMaterial,
+    sealer: Sealer,
+    uses: AtomicU64,
+}
+
+impl LocalKek {
+    /// The key that stands in `envelope`, opened.
+    pub(crate) fn new(envelope: Envelope, material: KeyMaterial, context: &str) -> Self {
+        Self {
+            sealer: Sealer::new(material.expose(), LABEL, context),
+            envelope,
+            material,
+            uses: AtomicU64::new(0),
+        }
+    }
+
+    /// Which it is.
+    pub(crate) fn id(&self) -> KekId {
+        self.envelope.id()
+    }
+
+    /// It as the roots wrapped it.
+    pub(crate) fn envelope(&self) -> &Envelope {
+        &self.envelope
+    }
+
+    /// The secret.
+    pub(crate) fn material(&self) -> &KeyMaterial {
+        &self.material
+    }
+
+    /// How many DEK sources it wrapped since it was opened here.
+    pub(crate) fn uses(&self) -> u64 {
+        self.uses.load(Ordering::Relaxed)
+    }
+
+    /// Wraps a DEK source under the key id of the roots that wrapped this key.
+    pub(crate) fn wrap(&self, dek: &DekSource, epoch: u32) -> Result<EncryptedDekSource, KekError> {
+        self.uses.fetch_add(1, Ordering::Relaxed);
+        let annotations = Annotations::new([(ANNOTATION.to_owned(), self.envelope.to_bytes())])
+            .expect("an envelope is within the limits of annotations");
+        self.sealer
+            .wrap(dek, key_id(&self.envelope, epoch), annotations)
+    }
+
+    /// Unwraps a DEK source.
+    pub(crate) fn unwrap(&self, wrapped: &EncryptedDekSource) -> Result<DekSource, KekError> {
+        self.sealer.unwrap(wrapped)
+    }
+}
+
+impl fmt::Debug for LocalKek {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LocalKek")
+            .field("id", &self.id())
+            .finish_non_exhaustive()
+    }
+}
+
+/// `rf-root-` and the first 128 bits of SHA-256 over label, epoch and the versions of the roots' keys that wrapped,
+/// in the order of their words, each after its length. Whatever the configuration calls a root, and in
+/// whichever order it lists them, it is the same.
+pub(crate) fn key_id(envelope: &Envelope, epoch: u32) -> KeyId {
+    let mut versions: Vec<&str> = envelope
+        .versions()
+        .map(|version| version.as_str())
+        .collect();
+    versions.sort_unstable();
+    let epoch = epoch.to_be_bytes();
+    let head = [LABEL, &epoch];
+    let hash = Sha256::digest(fields::encode(
+        head.into_iter()
+            .chain(versions.into_iter().map(str::as_bytes)),
+    ));
+    format!("rf-root-{}", hex::encode(&hash[..16]))
+        .parse()
+        .expect("40 characters are a key id")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,164 @@
+//! The roots in use: made from the settings, kept over a reload as far as these are the same.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use tokio::time::timeout;
+use tracing::info;
+
+use crate::{
+    config::{Config, UnderRootsConfig},
+    local_kek::{
+        Phase, SealedCopies, Settings, UnderRoots,
+        guarded::Guarded,
+        state_dir::{StateDir, StateDirError},
+    },
+    root::{
+        OpenError,
+        local::{KeyFileError, KeyMaterial},
+    },
+};
+
+/// How long changed roots may take to wrap before the old ones stay in use.
+const READY: Duration = Duration::from_secs(15);
+
+/// The roots in use.
+#[derive(Debug, Default)]
+pub struct Roots {
+    state: Option<Arc<StateDir>>,
+    in_use: Option<InUse>,
+}
+
+#[derive(Debug)]
+struct InUse {
+    config: UnderRootsConfig,
+    under_roots: UnderRoots,
+}
+
+impl Roots {
+    /// The KEK under roots that is in use.
+    pub fn in_use(&self) -> Option<&UnderRoots> {
+        self.in_use.as_ref().map(|in_use| &in_use.under_roots)
+    }
+
+    /// The KEK under roots that `config` asks for, without its being in use: the one in use if nothing about it
+    /// changed, else another, which has begun to make itself ready. Must be called within a runtime.
+    ///
+    /// # Errors
+    /// The state directory or a file cannot be used.
+    pub fn prepare(&mut self, config: &Config) -> Result<Option<UnderRoots>, RootsError> {
+        let Some(wanted) = &config.under_roots else {
+            return Ok(None);
+        };
+        if let Some(in_use) = self
+            .in_use
+            .as_ref()
+            .filter(|in_use| in_use.config == *wanted)
+        {
+            return Ok(Some(in_use.under_roots.clone()));
+        }
+        let state = self.state(&config.fixed.state_directory)?;
+        let contacts = state.contacts();
+        let mut roots = Vec::new();
+        for root in &wanted.roots {
+            let same = self.in_use.as_ref().and_then(|in_use| {
+                let place = in_use.config.roots.iter().position(|other| other == root)?;
+                in_use.under_roots.roots().get(place).cloned()
+            });
+            roots.push(match same {
+                Some(guarded) => guarded,
+                None => {
+                    let opened = root.settings.open().map_err(|source| RootsError::Open {
+                        name: root.name.clone(),
+                        source,
+                    })?;
+                    let contact = contacts.get(&root.name).copied();
+                    Arc::new(Guarded::new(root.name.clone(), opened, contact))
+                }
+            });
+        }
+        let copies = match &wanted.sealed_copies {
+            Some(file) => {
+                let material = KeyMaterial::read(file)?;
+                Some(SealedCopies::new(&material, &config.fixed.context))
+            }
+            None => None,
+        };
+        let settings = Settings {
+            context: config.fixed.context.clone(),
+            epoch: wanted.epoch,
+            roots,
+            wrap_with: wanted.wrap_with.clone(),
+            write_quorum: wanted.write_quorum,
+            grace: wanted.offline_grace,
+            state,
+            copies,
+        };
+        Ok(Some(UnderRoots::start(settings, self.in_use())))
+    }
+
+    /// Waits until what [`Self::prepare`] gave can wrap.
+    ///
+    /// # Errors
+    /// It still cannot, after a time.
+    pub async fn ready(under_roots: &UnderRoots) -> Result<(), RootsError> {
+        if timeout(READY, under_roots.ready()).await.is_ok() {
+            return Ok(());
+        }
+        Err(match under_roots.phase() {
+            Phase::Starting(what) | Phase::Refused(what) | Phase::GraceOver(what) => {
+                RootsError::NotReady(what)
+            }
+            Phase::Serving | Phase::Degraded { .. } => return Ok(()),
+        })
+    }
+
+    /// Says that what [`Self::prepare`] gave for this `config` is in use.
+    pub fn use_from_now(&mut self, config: &Config, under_roots: Option<UnderRoots>) {
+        let changed =
+            self.in_use.as_ref().map(|in_use| &in_use.config) != config.under_roots.as_ref();
+        if changed && let Some(under_roots) = &under_roots {
+            let names: Vec<_> = under_roots.roots().iter().map(|root| root.name()).collect();
+            info!(roots = names.join(", "), "using the roots of the files");
+        }
+        self.in_use = config
+            .under_roots
+            .clone()
+            .zip(under_roots)
+            .map(|(config, under_roots)| InUse {
+                config,
+                under_roots,
+            });
+    }
+
+    fn state(&mut self, path: &Path) -> Result<Arc<StateDir>, StateDirError> {
+        if let Some(state) = &self.state {
+            return Ok(Arc::clone(state));
+        }
+        let state = Arc::new(StateDir::open(path)?);
+        self.state = Some(Arc::clone(&state));
+        Ok(state)
+    }
+}
+
+/// Why roots are not used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RootsError {
+    /// They do not wrap.
+    #[error("the roots do not wrap a local KEK: {0}")]
+    NotReady(String),
+    /// One of them is not even asked.
+    #[error("cannot use the root {name:?}")]
+    Open {
+        /// Its name.
+        name: String,
+        /// What happened.
+        source: OpenError,
+    },
+    /// The key that seals copies.
+    #[error("cannot seal copies of local KEKs")]
+    SealedCopies(#[from] KeyFileError),
+    /// The state directory.
+    #[error(transparent)]
+    State(#[from] StateDirError),
+}
