@@ -6,6 +6,8 @@ pub mod local;
 #[cfg(feature = "pkcs11")]
 pub mod pkcs11;
 pub mod remote;
+#[cfg(feature = "vault")]
+pub mod vault;
 
 /// Where the key of a root outside of this process is, and how it is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
