@@ -85,10 +85,7 @@ async fn roots(
             name: root.name.clone(),
             source,
         };
-        let opened = root.settings.open().map_err(|source| RootsError::Open {
-            name: root.name.clone(),
-            source,
-        })?;
+        let opened = root.settings.open();
         let wraps = config.wrap_with.contains(&place);
         let version = bounded(opened.version()).await.map_err(failed)?;
         if wraps {

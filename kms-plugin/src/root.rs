@@ -2,6 +2,8 @@
 
 use remote::RemoteRoot;
 
+#[cfg(feature = "age")]
+pub mod age;
 pub mod local;
 #[cfg(feature = "pkcs11")]
 pub mod pkcs11;
@@ -13,31 +15,36 @@ pub mod vault;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RemoteConfig {
+    /// Transit of Vault or OpenBao.
+    #[cfg(feature = "vault")]
+    Vault(vault::Config),
     /// A module of PKCS#11.
     #[cfg(feature = "pkcs11")]
     Pkcs11(pkcs11::Config),
+    /// The recipient of an age identity that is kept offline.
+    #[cfg(feature = "age")]
+    Age(age::Config),
 }
 
 impl RemoteConfig {
     /// Whether it wraps only.
     pub fn is_offline(&self) -> bool {
+        #[cfg(feature = "age")]
+        if matches!(self, Self::Age(_)) {
+            return true;
+        }
         false
     }
 
-    /// The root, not asked yet.
-    ///
-    /// # Errors
-    /// A file that it names cannot be used.
-    pub fn open(&self) -> Result<Box<dyn RemoteRoot>, OpenError> {
-        Ok(match *self {
+    /// The root, not asked yet: what its files say counts from the first call on.
+    pub fn open(&self) -> Box<dyn RemoteRoot> {
+        match *self {
+            #[cfg(feature = "vault")]
+            Self::Vault(ref config) => Box::new(vault::Vault::open(config)),
             #[cfg(feature = "pkcs11")]
             Self::Pkcs11(ref config) => Box::new(pkcs11::Pkcs11::open(config)),
-        })
+            #[cfg(feature = "age")]
+            Self::Age(ref config) => Box::new(age::Age::open(config)),
+        }
     }
 }
-
-/// Why a root is not even asked.
-#[derive(Debug, thiserror::Error)]
-#[error(transparent)]
-#[non_exhaustive]
-pub enum OpenError {}

@@ -12,10 +12,7 @@ use crate::{
         guarded::Guarded,
         state_dir::{StateDir, StateDirError},
     },
-    root::{
-        OpenError,
-        local::{KeyFileError, KeyMaterial},
-    },
+    root::local::{KeyFileError, KeyMaterial},
 };
 
 /// How long changed roots may take to wrap before the old ones stay in use.
@@ -67,10 +64,7 @@ impl Roots {
             roots.push(match same {
                 Some(guarded) => guarded,
                 None => {
-                    let opened = root.settings.open().map_err(|source| RootsError::Open {
-                        name: root.name.clone(),
-                        source,
-                    })?;
+                    let opened = root.settings.open();
                     let contact = contacts.get(&root.name).copied();
                     Arc::new(Guarded::new(root.name.clone(), opened, contact))
                 }
@@ -147,14 +141,6 @@ pub enum RootsError {
     /// They do not wrap.
     #[error("the roots do not wrap a local KEK: {0}")]
     NotReady(String),
-    /// One of them is not even asked.
-    #[error("cannot use the root {name:?}")]
-    Open {
-        /// Its name.
-        name: String,
-        /// What happened.
-        source: OpenError,
-    },
     /// The key that seals copies.
     #[error("cannot seal copies of local KEKs")]
     SealedCopies(#[from] KeyFileError),

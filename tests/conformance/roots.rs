@@ -1,3 +1,4 @@
 //! Roots outside of the daemon's process, each on its real server.
 
+mod age;
 mod pkcs11;

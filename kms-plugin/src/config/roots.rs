@@ -112,15 +112,23 @@ pub(super) fn config(
 
 fn settings(root: written::Root, at: &str) -> Result<RemoteConfig, ConfigError> {
     let mut found = Vec::new();
+    #[cfg(feature = "vault")]
+    if let Some(vault) = root.vault {
+        found.push(RemoteConfig::Vault(vault.check(&format!("{at}.vault"))?));
+    }
     #[cfg(feature = "pkcs11")]
     if let Some(pkcs11) = root.pkcs11 {
         found.push(RemoteConfig::Pkcs11(pkcs11.check(&format!("{at}.pkcs11"))?));
+    }
+    #[cfg(feature = "age")]
+    if let Some(age) = root.age {
+        found.push(RemoteConfig::Age(age.check(&format!("{at}.age"))?));
     }
     match (found.pop(), found.len()) {
         (Some(settings), 0) => Ok(settings),
         _ => Err(field(
             at,
-            "must have a name and one of `vault`, `awsKms`, `pkcs11` and `age`",
+            "must have a name and one of `vault`, `pkcs11` and `age`",
         )),
     }
 }

@@ -4,8 +4,12 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
+#[cfg(feature = "age")]
+use crate::root::age;
 #[cfg(feature = "pkcs11")]
 use crate::root::pkcs11;
+#[cfg(feature = "vault")]
+use crate::root::vault;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -66,8 +70,12 @@ pub(super) struct SealedCopies {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Root {
     pub(super) name: String,
+    #[cfg(feature = "vault")]
+    pub(super) vault: Option<vault::Written>,
     #[cfg(feature = "pkcs11")]
     pub(super) pkcs11: Option<pkcs11::Written>,
+    #[cfg(feature = "age")]
+    pub(super) age: Option<age::Written>,
 }
 
 #[derive(Deserialize)]

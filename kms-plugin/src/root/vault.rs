@@ -30,7 +30,6 @@ mod login;
 mod review;
 mod transport;
 
-#[expect(unused_imports, reason = "the configuration file is to list this root")]
 pub(crate) use config::Written;
 pub use config::{Address, ApiPath, Auth, ClientCertificate, Config, LoginMethod, RoleId};
 
@@ -140,6 +139,10 @@ impl Vault {
 
 #[async_trait]
 impl RemoteRoot for Vault {
+    fn kind(&self) -> &'static str {
+        KIND
+    }
+
     async fn version(&self) -> Result<RootVersion, RootError> {
         let (_, version) = self.name_version(&self.key().await?)?;
         Ok(version)

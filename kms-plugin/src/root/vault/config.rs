@@ -2,10 +2,6 @@ use std::{fmt, net::IpAddr, path::PathBuf, str::FromStr, time::Duration};
 
 use hyper::{Uri, http::uri::Scheme};
 
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the configuration file is to list this root")
-)]
 mod written;
 
 pub(crate) use written::Written;

@@ -1,0 +1,70 @@
+//! The recovery root, with the age of its inventors.
+
+use std::{
+    fs,
+    io::Write,
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use kms_plugin::root::{
+    age::{Age, Config},
+    local::KeyMaterial,
+    remote::{Binding, RemoteRoot},
+};
+
+use crate::support::server;
+
+/// A new identity in a file, and its recipient.
+fn identity(path: &Path) -> Config {
+    let made = Command::new(server::binary("age-keygen"))
+        .arg("-o")
+        .arg(path)
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{made:?}");
+    let text = fs::read_to_string(path).unwrap();
+    let recipient = text
+        .lines()
+        .find_map(|line| line.strip_prefix("# public key: "));
+    Config {
+        recipient: recipient.unwrap().parse().unwrap(),
+    }
+}
+
+#[tokio::test]
+#[ignore = "builds age"]
+async fn what_is_wrapped_opens_with_age_and_an_identity_of_age_keygen() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("identity");
+    let config = identity(&path);
+    for number in 0..20 {
+        let kek = KeyMaterial::new(Box::new([number; 32]));
+        let binding = Binding {
+            context: format!("cluster {number}"),
+            kek: [number; 16],
+        };
+        let wrapped = Age::open(&config).wrap(&kek, &binding).await.unwrap();
+        let ours = Age::with_identity(&config, &path).unwrap();
+        let opened = ours.unwrap(&wrapped, &binding).await.unwrap();
+        assert!(opened.expose() == kek.expose());
+
+        let mut age = Command::new(server::binary("age"))
+            .args(["--decrypt", "--identity"])
+            .arg(&path)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let file = Age::age_file(&wrapped).unwrap();
+        age.stdin.take().unwrap().write_all(&file).unwrap();
+        let opened = age.wait_with_output().unwrap();
+        assert!(opened.status.success(), "{opened:?}");
+        assert_eq!(opened.stdout.len(), 64);
+        assert!(opened.stdout.starts_with(kek.expose()));
+    }
+
+    let other = identity(&folder.path().join("other"));
+    assert_ne!(other, config);
+    assert!(Age::with_identity(&other, &path).is_err());
+}
