@@ -81,17 +81,16 @@ impl Keyring {
     /// The first KEK that fails.
     pub async fn probe(&self) -> Result<(), ProbeError> {
         const CANARY: [u8; DekSource::SEED_LEN] = [0x5a; DekSource::SEED_LEN];
-        // One that cannot wrap yet is tried by whoever makes it ready.
-        for member in self.members().filter(|member| member.kek.key_id().is_ok()) {
+        for member in self.members() {
             let failed = |source| ProbeError::Failed {
                 name: member.name.clone(),
                 source,
             };
-            let wrapped = member
-                .kek
-                .wrap(DekSource::new(CANARY.to_vec()))
-                .await
-                .map_err(failed)?;
+            let wrapped = match member.kek.wrap(DekSource::new(CANARY.to_vec())).await {
+                // One that cannot wrap yet is waited for by whoever needs it.
+                Err(KekError::Unavailable(_)) => continue,
+                wrapped => wrapped.map_err(failed)?,
+            };
             let unwrapped = member.kek.unwrap(&wrapped).await.map_err(failed)?;
             if unwrapped.expose() != CANARY {
                 return Err(ProbeError::Different(member.name.clone()));

@@ -21,7 +21,7 @@ use super::{
     held::OpenError,
     key_id,
     outage::Standing,
-    state_dir::{Current, StateDir, unix_now},
+    state_dir::{Current, unix_now},
     under_roots::{Inner, Phase},
 };
 use crate::root::{
@@ -290,7 +290,7 @@ impl Keeper {
     /// Goes on with the local KEK of the process before, if a root opens it.
     async fn resume(&mut self) {
         let state = Arc::clone(&self.inner.settings.state);
-        let Some((current, envelope)) = blocking(move || last(&state)).await else {
+        let Some((current, envelope)) = blocking(move || state.last()).await else {
             return;
         };
         match self.inner.open(envelope, Patience::Asked).await {
@@ -314,7 +314,7 @@ impl Keeper {
         }
         let state = Arc::clone(&inner.settings.state);
         let found = blocking(move || {
-            let current = last(&state);
+            let current = state.last();
             let all = state.envelopes().into_iter();
             let sealed = all.filter_map(|envelope| Some((state.sealed(envelope.id())?, envelope)));
             (sealed.collect::<Vec<_>>(), current)
@@ -529,16 +529,6 @@ async fn ask(
         }
     }
     Ok(version)
-}
-
-/// The local KEK that wrapped last, as it was wrapped.
-fn last(state: &StateDir) -> Option<(Current, Envelope)> {
-    let current = state.current()?;
-    let envelopes = state.envelopes();
-    let envelope = envelopes
-        .into_iter()
-        .find(|envelope| envelope.id().to_string() == current.kek)?;
-    Some((current, envelope))
 }
 
 /// A file system may hang; the daemon may not.

@@ -121,6 +121,13 @@ impl StateDir {
         self.read_json(CURRENT)
     }
 
+    /// The same, and it as the roots wrapped it.
+    pub(super) fn last(&self) -> Option<(Current, Envelope)> {
+        let current = self.current()?;
+        let bytes = fs::read(self.path.join(KEKS).join(&current.kek)).ok()?;
+        Some((current, Envelope::parse(&bytes).ok()?))
+    }
+
     /// Keeps which local KEK wraps.
     pub(super) fn set_current(&self, current: &Current) -> io::Result<()> {
         self.write_json(CURRENT, current)

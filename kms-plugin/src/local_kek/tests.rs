@@ -511,6 +511,42 @@ async fn a_local_kek_grows_old() {
     opens(&after, &old).await.unwrap();
 }
 
+/// What a warm apiserver needs: it has its seed, and asks for the key id alone.
+#[tokio::test(start_paused = true)]
+async fn a_restart_in_an_outage_answers_the_last_key_id_for_the_grace() {
+    let root = Puppet::new(1);
+    let mut machine = Machine::new();
+    let before = machine.ready(&[("r", &root)]).await;
+    let wrapped = before.wrap(dek()).await.unwrap();
+    let contacts = machine.path().join("state/contacts.json");
+    until(|| contacts.exists()).await;
+    stop(before, &machine).await;
+    root.set(Mood::Silent);
+
+    let after = machine.start(&[("r", &root)]);
+    assert_eq!(after.key_id().unwrap(), wrapped.key_id);
+    until(|| root.count("version") > 2).await;
+    assert_eq!(after.key_id().unwrap(), wrapped.key_id);
+    assert!(matches!(after.phase(), Phase::Starting(_)));
+    assert!(after.wrap(dek()).await.is_err());
+    let error = after.unwrap(&wrapped).await.unwrap_err();
+    assert!(error.to_string().contains("told to be silent"), "{error}");
+    tokio::time::sleep(GRACE).await;
+    assert!(after.key_id().is_err());
+    stop(after, &machine).await;
+
+    machine.grace = Duration::ZERO;
+    let strict = machine.start(&[("r", &root)]);
+    assert!(strict.key_id().is_err());
+    drop(strict);
+    until(|| StateDir::open(&machine.path().join("state")).is_ok()).await;
+
+    root.set(Mood::Well);
+    machine.grace = GRACE;
+    let healed = machine.ready(&[("r", &root)]).await;
+    opens(&healed, &wrapped).await.unwrap();
+}
+
 #[tokio::test(start_paused = true)]
 async fn sealed_copies_start_a_machine_while_all_are_silent() {
     let root = Puppet::new(1);

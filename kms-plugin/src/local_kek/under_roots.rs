@@ -97,6 +97,9 @@ pub(super) struct Inner {
     current: Mutex<Option<Arc<LocalKek>>>,
     /// Whether the keeper has looked at what outlived the last process.
     pub(super) looked: AtomicBool,
+    /// The key id of before, which Status goes on answering within the grace though nothing can be
+    /// unwrapped yet: an apiserver that has its seed in memory needs no more to go on writing.
+    remembered: Option<KeyId>,
     seen: mpsc::Sender<Envelope>,
     /// Told at the end of every round of the keeper.
     pub(super) turns: watch::Sender<()>,
@@ -109,10 +112,15 @@ impl UnderRoots {
     /// What another one holds open stays open: a reload asks no root again.
     pub fn start(settings: Settings, before: Option<&Self>) -> Self {
         let (seen, arrivals) = mpsc::channel(MAX_WAITING);
+        let remembered = settings
+            .state
+            .last()
+            .map(|(_, envelope)| key_id(&envelope, settings.epoch));
         let inner = Arc::new(Inner {
             settings,
             held: before.map_or_else(Arc::default, |before| Arc::clone(&before.inner.held)),
             current: Mutex::default(),
+            remembered,
             looked: AtomicBool::new(false),
             seen,
             turns: watch::Sender::new(()),
@@ -239,6 +247,16 @@ impl Inner {
         }
     }
 
+    /// Whether a root that wraps answers, or its silence is borne.
+    fn is_borne(&self) -> bool {
+        self.wrapping()
+            .filter(|root| !root.is_offline())
+            .any(|root| {
+                let standing = root.standing(self.settings.grace);
+                matches!(standing, Standing::Good | Standing::Borne { .. })
+            })
+    }
+
     fn unavailable(&self) -> Option<Unavailable> {
         match self.phase() {
             Phase::Serving | Phase::Degraded { .. } => None,
@@ -318,8 +336,13 @@ impl Inner {
 #[async_trait]
 impl Kek for UnderRoots {
     fn key_id(&self) -> Result<KeyId, Unavailable> {
-        let kek = self.inner.usable()?;
-        Ok(key_id(kek.envelope(), self.inner.settings.epoch))
+        match (self.inner.usable(), &self.inner.remembered) {
+            (Ok(kek), _) => Ok(key_id(kek.envelope(), self.inner.settings.epoch)),
+            (Err(Unavailable::Starting(_)), Some(key_id)) if self.inner.is_borne() => {
+                Ok(key_id.clone())
+            }
+            (Err(unavailable), _) => Err(unavailable),
+        }
     }
 
     fn key_ids(&self) -> &[KeyId] {
