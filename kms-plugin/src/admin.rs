@@ -53,20 +53,14 @@ impl Plugin for Admin {
                 epoch: member.epoch,
             })
             .collect();
-        let under_roots = keyring
-            .members()
-            .find_map(|member| member.kek.under_roots());
-        let (state, reason, grace_left) = match under_roots.map(UnderRoots::phase) {
-            // Without roots, or where they only unwrap, the primary is in a file.
-            _ if keyring.primary().kek.under_roots().is_none() => {
-                (ringfence::State::Serving, None, None)
-            }
-            None | Some(Phase::Serving) => (ringfence::State::Serving, None, None),
-            Some(Phase::Starting(what)) => (ringfence::State::Starting, Some(what), None),
-            Some(Phase::Degraded { what, left }) => {
+        let under_roots = keyring.under_roots();
+        let (state, reason, grace_left) = match keyring.phase() {
+            Phase::Serving => (ringfence::State::Serving, None, None),
+            Phase::Starting(what) => (ringfence::State::Starting, Some(what), None),
+            Phase::Degraded { what, left } => {
                 (ringfence::State::Degraded, Some(what), Some(left.as_secs()))
             }
-            Some(Phase::Refused(what) | Phase::GraceOver(what)) => {
+            Phase::Refused(what) | Phase::GraceOver(what) => {
                 (ringfence::State::Refused, Some(what), None)
             }
         };

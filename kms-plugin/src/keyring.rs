@@ -8,7 +8,10 @@ use std::{
 use kms_proto::{DekSource, EncryptedDekSource, KeyId};
 use tokio::sync::watch;
 
-use crate::kek::{Kek, KekError};
+use crate::{
+    kek::{Kek, KekError},
+    local_kek::{Phase, UnderRoots},
+};
 
 /// The KEKs of one moment: the first wraps, all unwrap. Never changed, only replaced as a whole.
 #[derive(Debug)]
@@ -67,6 +70,17 @@ impl Keyring {
     pub fn find(&self, wrapped: &EncryptedDekSource) -> Option<&Member> {
         let known = self.by_id.get(&wrapped.key_id).map(AsRef::as_ref);
         known.or_else(|| self.members().find(|member| member.kek.may_open(wrapped)))
+    }
+
+    /// The KEK whose local KEKs roots wrap, if there is one.
+    pub fn under_roots(&self) -> Option<&UnderRoots> {
+        self.members().find_map(|member| member.kek.under_roots())
+    }
+
+    /// The state of the KEK that wraps: one in a key file always serves.
+    pub fn phase(&self) -> Phase {
+        let under_roots = self.primary().kek.under_roots();
+        under_roots.map_or(Phase::Serving, UnderRoots::phase)
     }
 
     /// All KEKs, the primary first.

@@ -25,6 +25,10 @@ use sha2::{Digest, Sha256};
 
 use crate::keyring::Keyring;
 
+mod roots;
+
+use roots::RootMetrics;
+
 /// Uids of refused peers that are counted by name; all others are one.
 const MAX_COUNTED_UIDS: usize = 32;
 
@@ -43,6 +47,7 @@ pub struct Metrics {
     reload_failures: Counter,
     last_reload_successful: Gauge,
     keys: Family<KeyLabels, Gauge>,
+    roots: RootMetrics,
     failures: AtomicU64,
 }
 
@@ -109,10 +114,12 @@ impl Metrics {
             reload_failures: Counter::default(),
             last_reload_successful: Gauge::default(),
             keys: Family::default(),
+            roots: RootMetrics::default(),
             failures: AtomicU64::default(),
             registry: Registry::default(),
         };
         metrics.last_reload_successful.set(1);
+        metrics.roots.register(&mut registry);
         registry.register(
             "build",
             "The program",
@@ -237,12 +244,13 @@ impl Metrics {
         }
     }
 
-    /// The OpenMetrics text, with the KEKs of `keyring`.
+    /// The OpenMetrics text, with the KEKs and roots of `keyring`.
     ///
     /// # Errors
     /// None that is known: writing to a `String` does not fail.
     pub fn encode(&self, keyring: &Keyring) -> Result<String, fmt::Error> {
         self.show_keys(keyring);
+        self.roots.show(keyring);
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
         Ok(text)

@@ -25,6 +25,7 @@ use crate::{
 
 pub(crate) mod away;
 pub(crate) mod disagreement;
+mod outage;
 pub(crate) mod refusals;
 pub(crate) mod reload;
 pub(crate) mod rotation;

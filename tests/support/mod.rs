@@ -11,6 +11,7 @@ pub(crate) mod dice;
 pub(crate) mod encryption;
 pub(crate) mod envelope;
 pub(crate) mod etcd;
+pub(crate) mod gatehouse;
 pub(crate) mod kine;
 pub(crate) mod kube;
 pub(crate) mod plugin;

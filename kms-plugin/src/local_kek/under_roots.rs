@@ -73,6 +73,22 @@ pub enum Phase {
     GraceOver(String),
 }
 
+impl Phase {
+    /// All names of phases.
+    pub const NAMES: [&str; 4] = ["starting", "serving", "degraded", "refused"];
+
+    /// Its name in `kms-plugin status` and in the metrics. What may not be used for too long a silence is refused
+    /// as well.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Starting(_) => "starting",
+            Self::Serving => "serving",
+            Self::Degraded { .. } => "degraded",
+            Self::Refused(_) | Self::GraceOver(_) => "refused",
+        }
+    }
+}
+
 /// A KEK of local KEKs that roots wrap. Clones are one and the same.
 #[derive(Debug, Clone)]
 pub struct UnderRoots {
