@@ -269,11 +269,12 @@ fn prefix(number: u64) -> String {
     format!("vault:v{number}:")
 }
 
-/// The number that a version of a transit key has in Vault. Which key it is, the ciphertext itself tells.
+/// The number that a version of a transit key has in Vault, from 1: Vault takes 0 for 1, which would give a
+/// version two names. Which key it is, the ciphertext itself tells.
 fn number(version: &RootVersion) -> Option<u64> {
     let (_, version) = version.as_str().rsplit_once('#')?;
     let (number, _) = version.split_once('@')?;
-    number.parse().ok()
+    number.parse().ok().filter(|number| *number > 0)
 }
 
 /// A file of ours that cannot be read keeps us from asking, whoever is at fault.

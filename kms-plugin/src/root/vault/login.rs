@@ -4,6 +4,7 @@ use std::{fmt, path::Path, time::Duration};
 
 use hyper::{Method, body::Bytes, header::HeaderValue};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use tokio::{sync::Mutex, time::Instant};
 use tracing::warn;
 use zeroize::Zeroizing;
@@ -28,11 +29,28 @@ const RENDERED: u32 = 0o022;
 /// What Vault cuts off when it says a time in whole seconds.
 const ROUNDING: Duration = Duration::from_secs(1);
 
+/// Vault locks an AppRole out, on all nodes, for 15 minutes after five refused logins within 15 minutes
+/// (`user_lockout_threshold` and its neighbours): what it refused is not tried again for so long.
+const LOCKOUT: Duration = Duration::from_secs(15 * 60);
+
 /// Has a token ready.
 pub(super) struct Login {
     auth: Auth,
-    /// Held while one is got, so that there is one login at a time.
-    token: Mutex<Option<Token>>,
+    /// Locked while a token is got, so that there is one login at a time.
+    held: Mutex<Held>,
+}
+
+#[derive(Default)]
+struct Held {
+    token: Option<Token>,
+    refused: Option<Refused>,
+}
+
+/// Credentials that Vault refused.
+struct Refused {
+    digest: [u8; 32],
+    at: Instant,
+    what: String,
 }
 
 /// A token and its life.
@@ -57,7 +75,7 @@ impl Login {
     pub(super) fn new(auth: &Auth) -> Self {
         Self {
             auth: auth.clone(),
-            token: Mutex::new(None),
+            held: Mutex::default(),
         }
     }
 
@@ -66,14 +84,14 @@ impl Login {
     /// # Errors
     /// There is none at hand and no login succeeds.
     pub(super) async fn token(&self, transport: &Transport) -> Result<Token, RootError> {
-        let mut held = self.token.lock().await;
-        let token = match &*held {
-            Some(token) if self.was_replaced(token) => self.log_in(transport).await?,
-            Some(token) if token.is_due() => self.prolong(token, transport).await?,
-            Some(token) => return Ok(token.clone()),
-            None => self.log_in(transport).await?,
+        let mut held = self.held.lock().await;
+        let token = match held.token.clone() {
+            Some(token) if self.was_replaced(&token) => self.log_in(&mut held, transport).await?,
+            Some(token) if token.is_due() => self.prolong(token, &mut held, transport).await?,
+            Some(token) => return Ok(token),
+            None => self.log_in(&mut held, transport).await?,
         };
-        *held = Some(token.clone());
+        held.token = Some(token.clone());
         Ok(token)
     }
 
@@ -86,13 +104,13 @@ impl Login {
         denied: &Token,
         transport: &Transport,
     ) -> Result<Token, RootError> {
-        let mut held = self.token.lock().await;
-        match &*held {
+        let mut held = self.held.lock().await;
+        match &held.token {
             // Another call was quicker.
             Some(token) if token.header != denied.header => Ok(token.clone()),
             _ => {
-                let token = self.log_in(transport).await?;
-                *held = Some(token.clone());
+                let token = self.log_in(&mut held, transport).await?;
+                held.token = Some(token.clone());
                 Ok(token)
             }
         }
@@ -110,10 +128,15 @@ impl Login {
 
     /// Renews a token, or logs in when it cannot be, or when its greatest age cuts its new life short. While all
     /// of that fails, the old one is good to its end.
-    async fn prolong(&self, old: &Token, transport: &Transport) -> Result<Token, RootError> {
-        let mut best = old.clone();
-        if old.renewable && !old.is_over() {
-            match self.renew(old, transport).await {
+    async fn prolong(
+        &self,
+        old: Token,
+        held: &mut Held,
+        transport: &Transport,
+    ) -> Result<Token, RootError> {
+        let mut best = old;
+        if best.renewable && !best.is_over() {
+            match self.renew(&best, transport).await {
                 Ok(Some(renewed)) if !renewed.is_cut_short() => return Ok(renewed),
                 Ok(Some(renewed)) => best = renewed,
                 Ok(None) => {}
@@ -124,7 +147,7 @@ impl Login {
                 }
             }
         }
-        match self.log_in(transport).await {
+        match self.log_in(held, transport).await {
             Err(error) if !best.is_over() => {
                 warn!(%error, "cannot log in to Vault; going on with the old token");
                 Ok(best)
@@ -165,7 +188,7 @@ impl Login {
         }))
     }
 
-    async fn log_in(&self, transport: &Transport) -> Result<Token, RootError> {
+    async fn log_in(&self, held: &mut Held, transport: &Transport) -> Result<Token, RootError> {
         let (mount, body, hint) = match &self.auth.method {
             LoginMethod::AppRole {
                 mount,
@@ -207,6 +230,16 @@ impl Login {
             }
             LoginMethod::TokenFile(path) => return self.look_up(path, transport).await,
         };
+        let digest = Sha256::digest(&body).into();
+        if let Some(Refused { what, .. }) = held
+            .refused
+            .as_ref()
+            .filter(|refused| refused.digest == digest && refused.at.elapsed() < LOCKOUT)
+        {
+            return Err(RootError::unreachable(format!(
+                "{what}; not tried again yet, for Vault would lock the role out"
+            )));
+        }
         let path = format!("auth/{mount}/login");
         let question = self.question(Method::POST, &path, None, Some(body));
         match transport.ask(&question).await? {
@@ -225,9 +258,19 @@ impl Login {
                     life: Life::new(lease.lease_duration),
                 })
             }
-            refusal => Err(RootError::unreachable(format!(
-                "cannot log in: {path}: {refusal}; see that {hint} are right and not expired"
-            ))),
+            refusal => {
+                let what = format!(
+                    "cannot log in: {path}: {refusal}; see that {hint} are right and not expired"
+                );
+                if matches!(self.auth.method, LoginMethod::AppRole { .. }) {
+                    held.refused = Some(Refused {
+                        digest,
+                        at: Instant::now(),
+                        what: what.clone(),
+                    });
+                }
+                Err(RootError::unreachable(what))
+            }
         }
     }
 

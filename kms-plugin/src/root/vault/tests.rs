@@ -18,6 +18,7 @@ fn the_number_of_a_version_is_between_its_marks() {
         ("vault:transit/k#3@1732471200", Some(3)),
         ("vault:a/b/k#12@0", Some(12)),
         ("vault:transit/k#3", None),
+        ("vault:transit/k#0@1", None),
         ("vault:transit/k#x@1", None),
         ("aws:arn#1", None),
     ] {

@@ -18,7 +18,7 @@ use hyper::{
 use hyper_rustls::HttpsConnector;
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
-    rt::{TokioExecutor, TokioTimer},
+    rt::TokioExecutor,
 };
 use serde::Serialize;
 use zeroize::Zeroizing;
@@ -37,8 +37,6 @@ use tls::Files;
 const MAX_ANSWER: usize = 1024 * 1024;
 /// As long as a question gets; the buffer does not grow, which would leave copies behind.
 const BODY_LEN: usize = 16 * 1024;
-/// How long a connection that nobody uses is kept, in seconds.
-const IDLE: Duration = Duration::from_secs(60);
 
 /// A body of JSON. Wiped when dropped.
 pub(super) type Body = Bytes;
@@ -125,8 +123,9 @@ impl Transport {
             .enable_http1()
             .build();
         let made = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE)
+            // Minutes pass between calls: a kept connection is one that a server, or something on the way, may
+            // have dropped without a word.
+            .pool_max_idle_per_host(0)
             .build(connector);
         *client = Some((digest, HttpClient::clone(&made)));
         Ok(made)
