@@ -36,6 +36,7 @@ fn every_sample_has_a_test() {
         "kubeadm-patches/kube-apiserver+json.yaml",
         "tmpfiles.d/kms-plugin.conf",
         "vault/policy.hcl",
+        "vault/root.yaml",
     ];
     assert_eq!(found, BTreeSet::from(known.map(str::to_owned)));
 }

@@ -174,3 +174,35 @@ fn what_is_sent_without_tls_is_private_only_on_this_machine() {
         assert_eq!(address.is_private(), is_private, "{address}");
     }
 }
+
+#[test]
+fn the_sample_is_taken_with_each_way_to_log_in() {
+    #[derive(Deserialize)]
+    struct Sample {
+        vault: Written,
+    }
+    let sample = include_str!("../../../../../../config/vault/root.yaml");
+    let check = |text: &str| {
+        let Sample { vault } = serde_saphyr::from_str(text).unwrap();
+        vault.check("roots[0].vault").unwrap()
+    };
+    let config = check(sample);
+    assert_eq!(config.words(), "transit/prod-eu1");
+    assert!(matches!(config.auth.method, LoginMethod::AppRole { .. }));
+
+    // All that is commented out, but for the ways to log in.
+    let whole = sample
+        .replace("# namespace", "namespace")
+        .replace("# clientCertificate", "clientCertificate")
+        .replace("# timeLimit", "timeLimit");
+    assert_eq!(check(&whole).words(), "platform/transit/prod-eu1");
+    let app_role = whole.split_once("    appRole:").unwrap().1;
+    let (app_role, others) = app_role.split_once("    # certificate").unwrap();
+    for way in format!("certificate{others}").lines() {
+        let way = way.trim_start_matches("    # ");
+        let text = whole.replace(&format!("    appRole:{app_role}"), &format!("    {way}\n"));
+        let method = format!("{:?}", check(&text).auth.method).to_lowercase();
+        let name = way.split_once(':').unwrap().0.to_lowercase();
+        assert!(method.starts_with(&name), "{method}");
+    }
+}
