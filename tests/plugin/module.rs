@@ -6,6 +6,8 @@ use std::{
     process::{Command, Stdio},
 };
 
+use crate::support::DEADLINE;
+
 const PROGRAM: &str = env!("CARGO_BIN_EXE_kms-plugin");
 
 #[test]
@@ -48,6 +50,7 @@ fn it_dies_with_its_parent_although_the_other_end_is_open() {
         .stdout(Stdio::from(OwnedFd::from(theirs)))
         .spawn()
         .unwrap();
+    ours.set_read_timeout(Some(DEADLINE)).unwrap();
     // It answers, so it has told the kernel what to do.
     ours.write_all(b"\0\0\0\x08\"Review\"").unwrap();
     let mut len = [0; 4];

@@ -102,6 +102,19 @@ impl SoftHsm {
         );
     }
 
+    /// Puts a key of known bytes into the token, which lets it do everything.
+    pub(crate) fn import_key(&self, label: &str, id: &str, key: &[u8; 32]) {
+        let file = self.path("imported");
+        fs::write(&file, key).unwrap();
+        done(
+            Command::new("softhsm2-util")
+                .args(["--aes", "--token", LABEL, "--pin", PIN])
+                .args(["--label", label, "--id", id, "--import"])
+                .arg(&file)
+                .env("SOFTHSM2_CONF", self.path("softhsm2.conf")),
+        );
+    }
+
     /// Makes a key.
     pub(crate) fn make_key(&self, label: &str, id: &str, attributes: &[&str]) {
         self.keys("make", label, id, attributes);

@@ -96,6 +96,37 @@ async fn both_mechanisms_wrap_and_each_opens_the_others() {
     }
 }
 
+/// The key 40, 41 … 5f; the local KEK 00, 01 … 1f for [`binding`], wrapped by the AES-GCM and the RFC 3394 of Python's
+/// `cryptography` 48.
+const GOLDEN: [&str; 2] = [
+    "01a0a1a2a3a4a5a6a7a8a9aaabd78e043ce6ee9a2a71664bf585b13ef9ff06e7d4f87a933afac5f481f5df60e78913f44220e638e7c2791c999272ee1e",
+    "02d03efbc7bd15d4e8f804df12ba76f665a6f383de4becb8d5d5be8c584ec114352a21860ed8db25ed6b2b6a6680b0782fbd15345edba0ed6633243459558e70bba4e66b989da1a746",
+];
+
+#[tokio::test]
+#[ignore = "needs SoftHSM"]
+async fn golden_values_open_for_ever() {
+    let hsm = SoftHsm::new();
+    hsm.import_key(LABEL, "01", &std::array::from_fn(|at| 0x40 + at as u8));
+    let root = SoftHsm::root(&hsm.config());
+    let kek: [u8; 32] = std::array::from_fn(|at| at as u8);
+    for golden in GOLDEN {
+        let wrapped = WrappedKek {
+            version: "pkcs11:another-token/kms#01".parse().unwrap(),
+            ciphertext: hex::decode(golden).unwrap(),
+        };
+        let opened = root.unwrap(&wrapped, &binding()).await.unwrap();
+        assert!(opened.expose() == &kek);
+    }
+    let sentences = root.review().await.unwrap();
+    assert!(
+        sentences
+            .iter()
+            .any(|one| one.contains("was made outside of")),
+        "{sentences:?}"
+    );
+}
+
 #[tokio::test]
 #[ignore = "needs SoftHSM"]
 async fn auto_takes_what_token_and_key_allow() {
@@ -219,6 +250,19 @@ async fn what_another_key_made_is_corrupt_although_softhsm_has_one_answer_for_al
         assert_eq!(said, "it does not authenticate under the key");
         assert!(round_trip(&root).await.is_ok());
     }
+}
+
+#[tokio::test]
+#[ignore = "needs SoftHSM"]
+async fn a_key_that_may_only_unwrap_still_tells_what_is_corrupt() {
+    let (hsm, config) = with_key(FOR_GCM);
+    let root = SoftHsm::root(&config);
+    let mut wrapped = round_trip(&root).await.unwrap();
+    hsm.change_key(LABEL, "01", &["encrypt=0"]);
+    assert!(root.unwrap(&wrapped, &binding()).await.is_ok());
+    wrapped.ciphertext[20] ^= 1;
+    let said = corrupt(root.unwrap(&wrapped, &binding()).await.err().unwrap());
+    assert_eq!(said, "it does not authenticate under the key");
 }
 
 #[tokio::test]
@@ -541,6 +585,63 @@ async fn the_review_finds_what_an_operator_will_regret() {
         !sentences.iter().any(|one| one.contains("key 01")),
         "{sentences:?}"
     );
+}
+
+/// Each attribute of the sample is one that the review looks at.
+#[tokio::test]
+#[ignore = "needs SoftHSM"]
+async fn the_sample_of_attributes_is_what_the_review_wants() {
+    let sample = include_str!("../../../config/pkcs11/key-attributes");
+    let mut attributes = Vec::new();
+    for line in sample.lines().filter(|line| !line.starts_with('#')) {
+        let (name, value) = line.split_once('=').unwrap();
+        let name = name
+            .trim()
+            .strip_prefix("CKA_")
+            .unwrap()
+            .to_ascii_lowercase();
+        match value.trim() {
+            "true" => attributes.push((name, true)),
+            "false" => attributes.push((name, false)),
+            // What `make_key` makes.
+            value => assert!(
+                ["CKO_SECRET_KEY", "CKK_AES", "32"].contains(&value),
+                "{value}"
+            ),
+        }
+    }
+    assert!(attributes.contains(&("token".to_owned(), true)));
+    attributes.retain(|(name, _)| name != "token");
+    let words = |attributes: &[(String, bool)]| -> Vec<String> {
+        let word = |(name, value): &(String, bool)| format!("{name}={}", u8::from(*value));
+        attributes.iter().map(word).collect()
+    };
+    let make = |id: &str, attributes: &[(String, bool)], hsm: &SoftHsm| {
+        let words = words(attributes);
+        hsm.make_key(
+            LABEL,
+            id,
+            &words.iter().map(String::as_str).collect::<Vec<_>>(),
+        );
+    };
+
+    let hsm = SoftHsm::new();
+    let mut config = hsm.config();
+    config.module = config.environment["REAL_MODULE"].clone().into();
+    let root = SoftHsm::root(&config);
+    make("ff", &attributes, &hsm);
+    assert_eq!(root.review().await.unwrap(), [""; 0]);
+    for at in 0..attributes.len() {
+        // Less than enough makes another sentence than too much; the one that wraps is left alone.
+        if ["encrypt", "decrypt"].contains(&attributes[at].0.as_str()) {
+            continue;
+        }
+        let mut other = attributes.clone();
+        other[at].1 ^= true;
+        make("01", &other, &hsm);
+        assert_ne!(root.review().await.unwrap(), [""; 0], "{}", other[at].0);
+        hsm.destroy_key(LABEL, "01");
+    }
 }
 
 /// The processes that have the module loaded.

@@ -56,6 +56,14 @@ pub fn run() -> io::Result<()> {
         let reply = answer(&mut module, request).unwrap_or_else(Reply::Failed);
         wire::write(&mut stream, &reply)?;
     }
+    if let Some(Module {
+        pkcs11, session, ..
+    }) = module
+    {
+        drop(session);
+        // The process ends either way.
+        let _ = pkcs11.finalize();
+    }
     Ok(())
 }
 

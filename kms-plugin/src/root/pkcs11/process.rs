@@ -106,3 +106,94 @@ async fn log(output: pipe::Receiver, pid: u32) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        fs,
+        os::unix::fs::PermissionsExt,
+        sync::{Arc, Mutex},
+        time::{Duration, Instant},
+    };
+
+    use tracing_subscriber::fmt::MakeWriter;
+
+    use super::*;
+    use crate::root::pkcs11::{Key, Mechanism, Token};
+
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Log {
+        fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(line);
+            Ok(line.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl<'a> MakeWriter<'a> for Log {
+        type Writer = Self;
+
+        fn make_writer(&'a self) -> Self {
+            self.clone()
+        }
+    }
+
+    #[tokio::test]
+    async fn what_the_module_prints_is_logged_at_debug_and_only_its_environment_is_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let program = folder.path().join("program");
+        let script = "#!/bin/sh\necho \"$# $1\"\nprintf 'a\\033b%0300d\\n' 7 >&2\nenv\necho end\n";
+        fs::write(&program, script).unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o700)).unwrap();
+        let config = Config {
+            module: "/module".into(),
+            token: Token::Label("kms".to_owned()),
+            key: Key {
+                label: "kek".to_owned(),
+                ids: Vec::new(),
+            },
+            mechanism: Mechanism::Auto,
+            pin_file: "/pin".into(),
+            environment: [("VENDOR_CONF".to_owned(), "/etc/vendor".to_owned())].into(),
+            timeout: Duration::from_secs(1),
+        };
+
+        let log = Log::default();
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::DEBUG)
+            .with_ansi(false)
+            .with_writer(log.clone())
+            .finish();
+        let _guard = tracing::subscriber::set_default(subscriber);
+        let _process = Process::start(&program, &config).unwrap();
+        let start = Instant::now();
+        let lines = loop {
+            let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+            if text.contains("\"end\"") {
+                break text;
+            }
+            assert!(start.elapsed() < Duration::from_secs(60), "{text}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        };
+        assert!(
+            lines.lines().all(|line| line.contains(" DEBUG ")),
+            "{lines}"
+        );
+        assert!(lines.contains("line=\"1 pkcs11-module\""), "{lines}");
+        assert!(
+            lines.contains("line=\"VENDOR_CONF=/etc/vendor\""),
+            "{lines}"
+        );
+        assert!(
+            !lines.contains("CARGO") && !lines.contains("HOME="),
+            "{lines}"
+        );
+        assert!(lines.contains("line=\"a\\u{1b}b000"), "{lines}");
+        assert!(lines.lines().all(|line| line.len() < 400), "{lines}");
+    }
+}

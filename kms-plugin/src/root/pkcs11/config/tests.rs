@@ -74,3 +74,23 @@ fn names_are_escaped_so_that_no_two_look_alike() {
     assert_eq!(escape("prod-kek_1.2~"), "prod-kek_1.2~");
     assert_eq!(escape("a/b#c d%"), "a%2Fb%23c%20d%25");
 }
+
+#[test]
+fn the_sample_is_taken() {
+    #[derive(Deserialize)]
+    struct Sample {
+        pkcs11: Written,
+    }
+    let sample = include_str!("../../../../../config/pkcs11/root.yaml");
+    let commented = sample
+        .replace("# keyIds", "keyIds")
+        .replace("# mechanism", "mechanism")
+        .replace("# timeout", "timeout");
+    for (text, ids) in [(sample, 0), (&commented, 2)] {
+        let Sample { pkcs11 } = serde_saphyr::from_str(text).unwrap();
+        let config = pkcs11.check("roots[0].pkcs11").unwrap();
+        assert_eq!(config.key.ids.len(), ids);
+        assert_eq!(config.mechanism, Mechanism::Auto);
+        assert_eq!(config.timeout, Duration::from_secs(10));
+    }
+}

@@ -74,6 +74,7 @@ fn words(error: &Error) -> String {
             }
             format!("C_{function:?} answers {name}")
         }
+        Error::InvalidValue => "a value that cannot be was given".to_owned(),
         other => other.to_string(),
     }
 }
