@@ -13,6 +13,7 @@ use std::{
 use async_trait::async_trait;
 use tokio::{
     sync::Mutex,
+    task::JoinSet,
     time::{Instant, timeout},
 };
 use zeroize::Zeroizing;
@@ -32,7 +33,7 @@ mod wire;
 pub(crate) use config::Written;
 pub use config::{Config, Key, Mechanism, Token};
 
-use pin::PinFile;
+use pin::{Edition, PinFile};
 use process::Process;
 use wire::{Failure, Reply, Request, Version};
 
@@ -63,6 +64,9 @@ pub struct Pkcs11 {
 /// What lasts from call to call.
 struct State {
     process: Option<Process>,
+    /// The process that will be there next. Its start may take longer than the call that asked for it, which must
+    /// not keep us from learning what the token says to the PIN.
+    starting: JoinSet<Result<Process, (Failure, Edition)>>,
     pin: PinFile,
     pause: Pause,
 }
@@ -89,6 +93,7 @@ impl Pkcs11 {
             program: program.to_owned(),
             state: Mutex::new(State {
                 process: None,
+                starting: JoinSet::new(),
                 pin: PinFile::new(config.pin_file.clone()),
                 pause: Pause::default(),
             }),
@@ -99,15 +104,7 @@ impl Pkcs11 {
     /// Asks the module, in a new process if there is none or if the present one fails.
     async fn ask(&self, request: &Request) -> Result<Reply, RootError> {
         let mut state = self.state.lock().await;
-        let state = &mut *state;
-        let limit = self.config.timeout;
-        let answered = timeout(limit, state.ask(request, &self.program, &self.config)).await;
-        answered.unwrap_or_else(|_| {
-            // The process was dropped, and so killed, with the call.
-            let what = format!("the module did not answer within {limit:?}; its process was ended");
-            state.pause.reason.clone_from(&what);
-            Err(RootError::unreachable(what))
-        })
+        state.ask(request, &self.program, &self.config).await
     }
 
     fn version_of(&self, version: &Version) -> Result<RootVersion, RootError> {
@@ -143,104 +140,106 @@ impl State {
         config: &Config,
     ) -> Result<Reply, RootError> {
         loop {
-            // Until it has answered, it counts as one that did not: this call may be dropped at any await.
             let (mut process, is_new) = match self.process.take() {
-                Some(process) => {
-                    self.pause.begin();
-                    (process, false)
-                }
-                None => {
-                    self.pause.check()?;
-                    self.pause.begin();
-                    (self.start(program, config).await?, true)
-                }
+                Some(process) => (process, false),
+                None => (self.start(program, config).await?, true),
             };
-            let reply = match self.converse(&mut process, request).await {
-                Ok(Reply::Failed(Failure::Unreachable(what))) | Err(what) => {
-                    if !is_new {
-                        self.pause.end();
-                        continue;
-                    }
-                    return Err(self.pause.failed(what));
+            // This call may be dropped at any await, and the process with it. So until it has answered it counts
+            // as one that did not.
+            self.pause.begin();
+            let Ok(answer) = timeout(config.timeout, process.ask(request)).await else {
+                return Err(self.pause.failed(no_answer(config.timeout)));
+            };
+            match answer.unwrap_or_else(|error| Reply::Failed(Failure::Unreachable(broken(&error))))
+            {
+                Reply::Failed(
+                    Failure::Unreachable(_) | Failure::LoginNeeded | Failure::Refused(_),
+                ) if !is_new => self.pause.end(),
+                Reply::Failed(Failure::LoginNeeded) => {
+                    let what = "the token does not stay logged in";
+                    return Err(self.pause.failed(what.to_owned()));
                 }
-                Ok(Reply::Failed(Failure::Refused(_))) if !is_new => {
+                Reply::Failed(Failure::Unreachable(what)) => return Err(self.pause.failed(what)),
+                Reply::Failed(Failure::Pin(_)) => {
+                    return Err(self.pause.failed(UNEXPECTED.to_owned()));
+                }
+                Reply::Failed(Failure::Refused(what)) => {
                     self.pause.end();
-                    continue;
+                    return Err(RootError::Refused { what });
                 }
-                Ok(reply) => reply,
-            };
-            self.pause.end();
-            return match reply {
-                // The next call shall have a new process.
-                Reply::Failed(Failure::Refused(what)) => Err(RootError::Refused { what }),
-                Reply::Failed(failure) => {
+                Reply::Failed(Failure::Corrupt(what)) => {
+                    self.pause.end();
                     self.process = Some(process);
-                    Err(match failure {
-                        Failure::Corrupt(what) => RootError::Corrupt { what },
-                        Failure::Pin(what) => RootError::unreachable(what),
-                        other => RootError::unreachable(format!("{other:?}")),
-                    })
+                    return Err(RootError::Corrupt { what });
                 }
                 reply => {
+                    self.pause.end();
                     self.process = Some(process);
-                    Ok(reply)
+                    return Ok(reply);
                 }
-            };
+            }
         }
     }
 
+    /// Waits for a new process that is logged in.
     async fn start(&mut self, program: &Path, config: &Config) -> Result<Process, RootError> {
-        let started = Process::start(program, config);
-        let mut process = started.map_err(|error| {
-            self.pause.failed(format!(
-                "cannot start {} for the module: {error}",
-                program.display()
-            ))
-        })?;
-        let open = Request::Open {
-            module: config.module.clone(),
-            token: config.token.clone(),
-            key: config.key.clone(),
-            mechanism: config.mechanism,
-        };
-        match process.ask(&open).await {
-            Ok(Reply::Done) => Ok(process),
-            Ok(Reply::Failed(Failure::Unreachable(what))) => Err(self.pause.failed(what)),
-            Ok(_) => Err(self.pause.failed(UNEXPECTED.to_owned())),
-            Err(error) => Err(self.pause.failed(broken(&error))),
+        if self.starting.is_empty() {
+            self.pause.check()?;
+            let (pin, edition) = self.pin.read().map_err(RootError::unreachable)?;
+            self.pause.begin();
+            let (program, config) = (program.to_owned(), config.clone());
+            self.starting.spawn(async move {
+                let started = timeout(config.timeout, start(&program, &config, pin)).await;
+                started
+                    .unwrap_or_else(|_| Err(Failure::Unreachable(no_answer(config.timeout))))
+                    .map_err(|failure| (failure, edition))
+            });
+        }
+        match self.starting.join_next().await {
+            Some(Ok(Ok(process))) => Ok(process),
+            Some(Ok(Err((Failure::Pin(what), edition)))) => {
+                self.pause.end();
+                Err(RootError::unreachable(self.pin.refuse(edition, what)))
+            }
+            Some(Ok(Err((Failure::Unreachable(what), _)))) => Err(self.pause.failed(what)),
+            _ => Err(self.pause.failed(UNEXPECTED.to_owned())),
         }
     }
+}
 
-    /// Asks, and logs in first if that is what it takes. `Err` is why the process is of no more use.
-    async fn converse(
-        &mut self,
-        process: &mut Process,
-        request: &Request,
-    ) -> Result<Reply, String> {
-        let mut ask =
-            async |request: &Request| process.ask(request).await.map_err(|error| broken(&error));
-        let first = ask(request).await?;
-        if !matches!(first, Reply::Failed(Failure::LoginNeeded)) {
-            return Ok(first);
-        }
-        let (pin, edition) = match self.pin.read() {
-            Ok(read) => read,
-            Err(what) => return Ok(Reply::Failed(Failure::Pin(what))),
-        };
-        match ask(&Request::Login { pin }).await? {
-            Reply::Done => {}
-            Reply::Failed(Failure::Pin(what)) => {
-                return Ok(Reply::Failed(Failure::Pin(self.pin.refuse(edition, what))));
-            }
-            other => return Ok(other),
-        }
-        match ask(request).await? {
-            Reply::Failed(Failure::LoginNeeded) => {
-                Err("the token does not stay logged in".to_owned())
-            }
-            reply => Ok(reply),
-        }
+/// Starts a process, has it load the module, and logs in, once.
+async fn start(
+    program: &Path,
+    config: &Config,
+    pin: Zeroizing<String>,
+) -> Result<Process, Failure> {
+    let mut process = Process::start(program, config).map_err(|error| {
+        Failure::Unreachable(format!(
+            "cannot start {} for the module: {error}",
+            program.display()
+        ))
+    })?;
+    let open = Request::Open {
+        module: config.module.clone(),
+        token: config.token.clone(),
+        key: config.key.clone(),
+        mechanism: config.mechanism,
+    };
+    let broken = |error| Failure::Unreachable(broken(&error));
+    let mut reply = process.ask(&open).await.map_err(broken)?;
+    if matches!(reply, Reply::Failed(Failure::LoginNeeded)) {
+        reply = process.ask(&Request::Login { pin }).await.map_err(broken)?;
     }
+    match reply {
+        Reply::Done => Ok(process),
+        Reply::Failed(failure) => Err(failure),
+        _ => Err(Failure::Unreachable(UNEXPECTED.to_owned())),
+    }
+}
+
+/// The process is dropped, and so killed.
+fn no_answer(limit: Duration) -> String {
+    format!("the module did not answer within {limit:?}; its process was ended")
 }
 
 impl Pause {

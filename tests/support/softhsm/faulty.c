@@ -5,6 +5,7 @@
  *
  *   C_Encrypt crash          reads where nothing is
  *   C_Encrypt hang           never returns
+ *   C_Encrypt slow           takes two seconds
  *   C_Encrypt 0x30           answers that
  *   C_EncryptInit own-iv     takes no IV but zeros, and makes one itself, as some HSMs do
  *   C_GetMechanismInfo no-gcm
@@ -32,6 +33,10 @@ static int fault(const char *function, char what[32]) {
         *(volatile int *)8 = 0;
     while (found && strcmp(what, "hang") == 0)
         pause();
+    if (found && strcmp(what, "slow") == 0) {
+        sleep(2);
+        return 0;
+    }
     return found;
 }
 

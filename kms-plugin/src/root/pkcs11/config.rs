@@ -33,7 +33,7 @@ pub struct Config {
     pub pin_file: PathBuf,
     /// The whole environment of the module.
     pub environment: BTreeMap<String, String>,
-    /// How long the module may take to answer, its start and the login included.
+    /// How long the module may take to load, and how long to answer.
     pub timeout: Duration,
 }
 

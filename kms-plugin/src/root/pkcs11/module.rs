@@ -90,7 +90,8 @@ fn answer(module: &mut Option<Module>, request: Request) -> Result<Reply, Failur
             },
             module,
         ) => {
-            *module = Some(Module::load(path, &token, key, mechanism)?);
+            let loaded = module.insert(Module::load(path, &token, key, mechanism)?);
+            loaded.logged_in(&loaded.session)?;
             Ok(Reply::Done)
         }
         (_, None) => Err(Failure::Unreachable("no module is loaded yet".to_owned())),
@@ -123,14 +124,7 @@ impl Module {
     fn answer(&self, request: Request) -> Result<Reply, Failure> {
         // Each request has a session of its own: what another left behind in it cannot matter.
         let session = self.pkcs11.open_ro_session(self.slot).map_err(no_session)?;
-        let state = session
-            .get_session_info()
-            .map_err(no_session)?
-            .session_state();
-        let logged_out = matches!(state, SessionState::RoPublic | SessionState::RwPublic);
-        if logged_out && self.info()?.login_required() {
-            return Err(Failure::LoginNeeded);
-        }
+        self.logged_in(&session)?;
         let keys = keys::find(&session, &self.key)?;
         match request {
             Request::Version => {
@@ -163,6 +157,18 @@ impl Module {
                 Err(Failure::Unreachable("asked for out of turn".to_owned()))
             }
         }
+    }
+
+    fn logged_in(&self, session: &Session) -> Result<(), Failure> {
+        let state = session
+            .get_session_info()
+            .map_err(no_session)?
+            .session_state();
+        let logged_out = matches!(state, SessionState::RoPublic | SessionState::RwPublic);
+        if logged_out && self.info()?.login_required() {
+            return Err(Failure::LoginNeeded);
+        }
+        Ok(())
     }
 
     /// Logs in once, unless that could lock the token.

@@ -18,7 +18,8 @@ pub(super) const PREFIX_LEN: usize = 4;
 /// What the daemon asks. The first request is [`Self::Open`].
 #[derive(Serialize, Deserialize)]
 pub(super) enum Request {
-    /// Load the module, and use nothing but this from now on. Answered by [`Reply::Done`].
+    /// Load the module, and use nothing but this from now on. Answered by [`Reply::Done`] or
+    /// [`Failure::LoginNeeded`].
     Open {
         module: PathBuf,
         token: Token,
