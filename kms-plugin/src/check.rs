@@ -85,7 +85,13 @@ async fn roots(
             name: root.name.clone(),
             source,
         };
-        let opened = root.settings.open();
+        let opened = root
+            .settings
+            .open(None)
+            .map_err(|source| RootsError::Open {
+                name: root.name.clone(),
+                source,
+            })?;
         let wraps = config.wrap_with.contains(&place);
         let version = bounded(opened.version()).await.map_err(failed)?;
         if wraps {

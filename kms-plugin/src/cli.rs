@@ -43,6 +43,15 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
     },
+    /// Serve as `serve` does, with the identity of a recovery root from the safe: when the other roots are gone.
+    Recover {
+        /// The configuration file; it lists the recovery root.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// The age identity.
+        #[arg(long, value_name = "FILE")]
+        identity: PathBuf,
+    },
     /// Check the configuration, its files and their rights, and try every KEK and root.
     Check {
         /// The configuration file.
@@ -113,7 +122,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 fn execute(command: Command) -> Result<(), Error> {
     match command {
-        Command::Serve { config } => Ok(daemon::serve(&config)?),
+        Command::Serve { config } => Ok(daemon::serve(&config, None)?),
+        Command::Recover { config, identity } => Ok(daemon::serve(&config, Some(identity))?),
         Command::Check { config } => print(&check::run(&config)?),
         Command::Keygen { file } => {
             local::generate(&file)?;

@@ -1,6 +1,11 @@
 //! The running daemon: from a configuration to a served socket, and to its end.
 
-use std::{io, path::Path, sync::Arc, time::Duration};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use kms_proto::{
     KeyId,
@@ -44,11 +49,12 @@ const MAX_CALLS: u32 = 128;
 /// The headers of a call, in bytes: some hundred are usual.
 const MAX_HEADERS_LEN: u32 = 16 * 1024;
 
-/// Serves as the file at `config` says, until SIGTERM or SIGINT.
+/// Serves as the file at `config` says, until SIGTERM or SIGINT. With the file of its `identity`, a recovery root
+/// opens as well as it wraps.
 ///
 /// # Errors
 /// The configuration is refused, the socket or the HTTP port cannot be had, or the server fails.
-pub fn serve(config: &Path) -> Result<(), ServeError> {
+pub fn serve(config: &Path, identity: Option<PathBuf>) -> Result<(), ServeError> {
     harden();
     let Reading { seen, outcome } = Reading::of(config);
     let loaded = outcome?;
@@ -56,13 +62,12 @@ pub fn serve(config: &Path) -> Result<(), ServeError> {
         .enable_all()
         .build()
         .map_err(ServeError::Runtime)?
-        .block_on(run(config, seen, loaded))
+        .block_on(run(config, seen, loaded, Roots::new(identity)))
 }
 
-async fn run(path: &Path, seen: Seen, loaded: Loaded) -> Result<(), ServeError> {
+async fn run(path: &Path, seen: Seen, loaded: Loaded, mut roots: Roots) -> Result<(), ServeError> {
     let config = loaded.config.clone();
     let metrics = Arc::new(Metrics::new());
-    let mut roots = Roots::default();
     let under_roots = roots.prepare(&config).map_err(LoadError::Roots)?;
     let keyring = loaded
         .keyring(under_roots.as_ref())

@@ -14,7 +14,10 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use kms_proto::{Annotations, DekSource, EncryptedDekSource, KeyId};
+use kms_proto::{
+    Annotations, DekSource, EncryptedDekSource, Envelope, KekId, KeyId,
+    LOCAL_KEK_ANNOTATION as ANNOTATION,
+};
 use sha2::{Digest, Sha256};
 
 use crate::{
@@ -24,7 +27,6 @@ use crate::{
 };
 
 mod copies;
-mod envelope;
 pub mod guarded;
 mod held;
 mod keeper;
@@ -33,30 +35,17 @@ pub mod state_dir;
 mod under_roots;
 
 pub use copies::SealedCopies;
-pub use envelope::{ANNOTATION, Envelope, EnvelopeError};
 pub use outage::{Outage, Standing};
 pub use under_roots::{Phase, Settings, UnderRoots};
 
 /// Names this construction in every key id and ciphertext made with it.
 const LABEL: &[u8] = b"ringfence/local-kek/v1";
 
-/// Tells local KEKs apart: 128 random bits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct KekId(pub [u8; 16]);
-
-impl fmt::Display for KekId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&hex::encode(self.0))
-    }
-}
-
-impl KekId {
-    /// What binds a wrapped local KEK to its place.
-    fn binding(self, context: &str) -> Binding {
-        Binding {
-            context: context.to_owned(),
-            kek: self.0,
-        }
+/// What binds a wrapped local KEK to its place.
+fn binding(id: KekId, context: &str) -> Binding {
+    Binding {
+        context: context.to_owned(),
+        kek: id.0,
     }
 }
 

@@ -1,5 +1,7 @@
 //! Roots: where KEKs live. One file each; this one is the list of them.
 
+use std::path::Path;
+
 use remote::RemoteRoot;
 
 #[cfg(feature = "age")]
@@ -36,15 +38,32 @@ impl RemoteConfig {
         false
     }
 
-    /// The root, not asked yet: what its files say counts from the first call on.
-    pub fn open(&self) -> Box<dyn RemoteRoot> {
-        match *self {
+    /// The root, not asked yet: what its files say counts from the first call on. `identity` is the file of the
+    /// identity that a recovery root opens with.
+    ///
+    /// # Errors
+    /// There is no such identity in the file.
+    pub fn open(&self, identity: Option<&Path>) -> Result<Box<dyn RemoteRoot>, OpenError> {
+        Ok(match *self {
             #[cfg(feature = "vault")]
             Self::Vault(ref config) => Box::new(vault::Vault::open(config)),
             #[cfg(feature = "pkcs11")]
             Self::Pkcs11(ref config) => Box::new(pkcs11::Pkcs11::open(config)),
             #[cfg(feature = "age")]
-            Self::Age(ref config) => Box::new(age::Age::open(config)),
-        }
+            Self::Age(ref config) => Box::new(match identity {
+                Some(file) => age::Age::with_identity(config, file)?,
+                None => age::Age::open(config),
+            }),
+        })
     }
+}
+
+/// Why a root cannot be opened.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The identity of a recovery root.
+    #[cfg(feature = "age")]
+    Age(#[from] age::IdentityError),
 }

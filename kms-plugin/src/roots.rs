@@ -1,6 +1,10 @@
 //! The roots in use: made from the settings, kept over a reload as far as these are the same.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::time::timeout;
 use tracing::info;
@@ -12,7 +16,10 @@ use crate::{
         guarded::Guarded,
         state_dir::{StateDir, StateDirError},
     },
-    root::local::{KeyFileError, KeyMaterial},
+    root::{
+        OpenError,
+        local::{KeyFileError, KeyMaterial},
+    },
 };
 
 /// How long changed roots may take to wrap before the old ones stay in use.
@@ -21,6 +28,8 @@ const READY: Duration = Duration::from_secs(15);
 /// The roots in use.
 #[derive(Debug, Default)]
 pub struct Roots {
+    /// The file of a recovery root's identity, in a recovery.
+    identity: Option<PathBuf>,
     state: Option<Arc<StateDir>>,
     in_use: Option<InUse>,
 }
@@ -32,6 +41,14 @@ struct InUse {
 }
 
 impl Roots {
+    /// None yet. With the file of its identity, a recovery root opens too.
+    pub fn new(identity: Option<PathBuf>) -> Self {
+        Self {
+            identity,
+            ..Self::default()
+        }
+    }
+
     /// The KEK under roots that is in use.
     pub fn in_use(&self) -> Option<&UnderRoots> {
         self.in_use.as_ref().map(|in_use| &in_use.under_roots)
@@ -46,6 +63,9 @@ impl Roots {
         let Some(wanted) = &config.under_roots else {
             return Ok(None);
         };
+        if self.identity.is_some() && !wanted.roots.iter().any(|root| root.settings.is_offline()) {
+            return Err(RootsError::NothingToRecover);
+        }
         if let Some(in_use) = self
             .in_use
             .as_ref()
@@ -64,7 +84,13 @@ impl Roots {
             roots.push(match same {
                 Some(guarded) => guarded,
                 None => {
-                    let opened = root.settings.open();
+                    let opened =
+                        root.settings
+                            .open(self.identity.as_deref())
+                            .map_err(|source| RootsError::Open {
+                                name: root.name.clone(),
+                                source,
+                            })?;
                     let contact = contacts.get(&root.name).copied();
                     Arc::new(Guarded::new(root.name.clone(), opened, contact))
                 }
@@ -82,7 +108,11 @@ impl Roots {
             epoch: wanted.epoch,
             roots,
             wrap_with: wanted.wrap_with.clone(),
-            write_quorum: wanted.write_quorum,
+            // In a recovery the others are gone, and an apiserver that starts needs something to write with.
+            write_quorum: match self.identity {
+                Some(_) => 1,
+                None => wanted.write_quorum,
+            },
             grace: wanted.offline_grace,
             state,
             copies,
@@ -138,9 +168,22 @@ impl Roots {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RootsError {
+    /// An identity was given, and no root is one that it opens.
+    #[error(
+        "`roots` lists no recovery root; add `age: {{recipient: ...}}`, as it was when the data was written"
+    )]
+    NothingToRecover,
     /// They do not wrap.
     #[error("the roots do not wrap a local KEK: {0}")]
     NotReady(String),
+    /// One of them cannot be opened.
+    #[error("cannot open the root {name:?}")]
+    Open {
+        /// Its name.
+        name: String,
+        /// What happened.
+        source: OpenError,
+    },
     /// The key that seals copies.
     #[error("cannot seal copies of local KEKs")]
     SealedCopies(#[from] KeyFileError),

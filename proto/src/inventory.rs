@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::KeyId;
+use crate::{KeyId, RootVersion};
 
 /// The `apiVersion` of every document of this project.
 pub const API_VERSION: &str = "ringfence.dev/v1alpha1";
@@ -35,6 +35,10 @@ pub struct Inventory {
     pub dek_sources_exact: bool,
     /// The distinct DEK sources, 100,000 at most.
     pub dek_sources: Vec<DekSourceInfo>,
+    /// The keys of roots that wrapped the local KEKs of `dekSources`, for a kms-plugin that has roots: any one of
+    /// them opens what it covers.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub roots: Vec<RootCoverage>,
     /// The Secrets that open, by what they are for, where that was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secret_kinds: Option<Vec<SecretKind>>,
@@ -147,6 +151,20 @@ pub struct WrittenWith {
     pub bytes: u64,
 }
 
+/// What one key of a root opens.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RootCoverage {
+    /// Kind and key, such as `vault:transit/k8s`.
+    pub root: String,
+    /// Those of its versions that wrapped something, in the order of their words.
+    pub versions: Vec<RootVersion>,
+    /// DEK sources whose local KEK it opens.
+    pub dek_sources: u64,
+    /// Objects under them.
+    pub objects: u64,
+}
+
 /// A distinct DEK source.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -158,6 +176,9 @@ pub struct DekSourceInfo {
     pub key_id: Option<KeyId>,
     /// SHA-256 of the wrapped bytes, in hexadecimal: a name for it that is safe to show.
     pub sha256: String,
+    /// The versions of the roots' keys that wrapped its local KEK, if it has one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub roots: Vec<RootVersion>,
     /// How many objects need it.
     pub objects: u64,
     /// The revision of the oldest value that needs it: it is as old as that at least.

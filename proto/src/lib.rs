@@ -7,6 +7,8 @@
 //!   [`EncryptedDekSource`].
 //! * [`EncryptedDekSource`] is what a plugin's Encrypt answers: a [`Ciphertext`], the [`KeyId`]
 //!   that made it, its [`Annotations`].
+//! * [`Envelope`] is the wrapped local KEK in the annotations of our own plugin, with the
+//!   [`RootVersion`]s that wrapped it.
 //! * [`DekSource`] is the secret that was wrapped. It is wiped when dropped and cannot be printed,
 //!   cloned or compared.
 //! * [`Prefix`] is the text before every encrypted value in etcd.
@@ -22,6 +24,7 @@ mod annotations;
 mod dek;
 mod fields;
 mod key_id;
+mod local_kek;
 mod object;
 mod prefix;
 
@@ -31,6 +34,10 @@ pub use dek::{
     EncryptedDekSourceError, EncryptedDekSourceRef, UnknownDekSourceType,
 };
 pub use key_id::{KeyId, KeyIdError};
+pub use local_kek::{
+    ANNOTATION as LOCAL_KEK_ANNOTATION, Envelope, EnvelopeError, KekId, RootVersion,
+    RootVersionError, WrappedKek,
+};
 pub use object::{EncryptedObject, EncryptedObjectError};
 pub use prefix::{ENCRYPTED_PREFIX, Prefix};
 

@@ -25,7 +25,8 @@ use crate::{
 
 pub(crate) mod away;
 pub(crate) mod disagreement;
-mod outage;
+mod disaster;
+pub(crate) mod outage;
 pub(crate) mod refusals;
 pub(crate) mod reload;
 pub(crate) mod rotation;

@@ -76,3 +76,9 @@ mod v1_31 {
         rules::every_rule_on(Release(31));
     }
 }
+
+#[test]
+#[ignore = "needs kube-apiserver and Vault: make conformance-all"]
+fn no_other_trouble_of_the_root_is_felt_either() {
+    crate::clocks::outage::no_other_trouble_is_felt_either();
+}

@@ -116,6 +116,14 @@ reload: {{pollInterval: 50ms}}
         fs::rename(unfinished, self.config()).unwrap();
     }
 
+    /// Replaces a file in one step, readable by its owner alone.
+    pub(crate) fn write_secret(&self, name: &str, text: &str) {
+        let unfinished = self.path(name).with_extension("new");
+        fs::write(&unfinished, text).unwrap();
+        fs::set_permissions(&unfinished, Permissions::from_mode(0o600)).unwrap();
+        fs::rename(unfinished, self.path(name)).unwrap();
+    }
+
     /// Runs `kms-plugin <verb> --config <this configuration>` to its end.
     pub(crate) fn run(&self, verb: &str) -> Output {
         kms_plugin(&[verb, "--config"])
@@ -141,9 +149,21 @@ impl Plugin {
 
     /// Starts a daemon with more arguments or variables, and waits until it serves.
     pub(crate) fn start_with(site: &Site, adjust: impl FnOnce(&mut Command)) -> Self {
-        let mut command = kms_plugin(&["serve", "--log-format=json", "--config"]);
-        command.arg(site.config()).stderr(Stdio::piped());
+        let mut command = kms_plugin(&["serve", "--config"]);
+        command.arg(site.config());
         adjust(&mut command);
+        Self::spawn(site, command)
+    }
+
+    /// Starts a daemon with another verb, and waits until it serves.
+    pub(crate) fn start_as(site: &Site, verb: &str, arguments: &[&str]) -> Self {
+        let mut command = kms_plugin(&[verb]);
+        command.args(arguments);
+        Self::spawn(site, command)
+    }
+
+    fn spawn(site: &Site, mut command: Command) -> Self {
+        command.arg("--log-format=json").stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         let log = Arc::new(Mutex::new(Vec::new()));

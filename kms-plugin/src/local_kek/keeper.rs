@@ -16,7 +16,7 @@ use tracing::{error, info, warn};
 use zeroize::Zeroizing;
 
 use super::{
-    Envelope, KekId, LocalKek,
+    Envelope, KekId, LocalKek, binding,
     guarded::{Guarded, LONGEST_PAUSE, Patience, jittered, now},
     held::OpenError,
     key_id,
@@ -239,7 +239,7 @@ impl Keeper {
         id: KekId,
         material: &KeyMaterial,
     ) -> Result<WrappedKek, RootError> {
-        let binding = id.binding(&self.inner.settings.context);
+        let binding = binding(id, &self.inner.settings.context);
         let wrapped = root.wrap(Patience::Asked, material, &binding).await?;
         if !root.is_offline() {
             let opened = root.unwrap(Patience::Asked, &wrapped, &binding).await?;
@@ -515,7 +515,7 @@ async fn ask(
     };
     let same_key = |one: &&WrappedKek| one.version.key() == version.key();
     if let Some(wrapped) = kek.envelope().wrapped().iter().find(same_key) {
-        let binding = kek.id().binding(context);
+        let binding = binding(kek.id(), context);
         match root.unwrap(Patience::Asked, wrapped, &binding).await {
             Ok(_) => {}
             // Another key under the old name, perhaps: then its version is another too.

@@ -649,48 +649,6 @@ async fn a_root_that_is_not_to_wrap_any_more_is_left_out() {
     opens(&moved, &old).await.unwrap();
 }
 
-#[test]
-fn an_envelope_is_read_as_it_was_written_and_nothing_else_is() {
-    let version: RootVersion = "vault:transit/k8s#3@1732471200".parse().unwrap();
-    let wrapped = vec![WrappedKek {
-        version: version.clone(),
-        ciphertext: vec![1; 60],
-    }];
-    let envelope = Envelope::new(KekId([5; 16]), wrapped.clone()).unwrap();
-    let bytes = envelope.to_bytes();
-    assert_eq!(Envelope::parse(&bytes).unwrap(), envelope);
-    assert_eq!(Envelope::id_of(&bytes), Some(KekId([5; 16])));
-    for len in 0..bytes.len() {
-        assert!(Envelope::parse(&bytes[..len]).is_err(), "{len}");
-    }
-    assert!(Envelope::parse(&[&bytes[..], &[0]].concat()).is_err());
-    let twice = [wrapped.clone(), wrapped].concat();
-    assert_eq!(
-        Envelope::new(KekId([5; 16]), twice),
-        Err(EnvelopeError::Twice(version.clone()))
-    );
-    let large = WrappedKek {
-        version,
-        ciphertext: vec![1; 500],
-    };
-    assert!(matches!(
-        Envelope::new(KekId([5; 16]), vec![large]),
-        Err(EnvelopeError::TooLong { max: 512, .. })
-    ));
-    assert_eq!(
-        Envelope::new(KekId([5; 16]), vec![]),
-        Err(EnvelopeError::Empty)
-    );
-}
-
-proptest::proptest! {
-    #[test]
-    fn no_bytes_make_an_envelope_panic(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200)) {
-        let _ = Envelope::parse(&bytes);
-        let _ = Envelope::parse(&[&[1; 17][..], &bytes].concat());
-    }
-}
-
 /// A secret never comes out of a `Debug`.
 #[test]
 fn no_key_is_printed() {

@@ -16,7 +16,7 @@ use tokio::{
 };
 
 use super::{
-    ANNOTATION, Envelope, KekId, LocalKek, SealedCopies,
+    ANNOTATION, Envelope, KekId, LocalKek, SealedCopies, binding,
     guarded::{Guarded, Patience},
     held::{Held, OpenError, Opened},
     keeper::Keeper,
@@ -299,7 +299,7 @@ impl Inner {
     }
 
     async fn ask(&self, envelope: Envelope, patience: Patience) -> Opened {
-        let binding = envelope.id().binding(&self.settings.context);
+        let binding = binding(envelope.id(), &self.settings.context);
         let mut worst = None;
         for (root, wrapped) in self.candidates(&envelope) {
             match root.unwrap(patience, wrapped, &binding).await {

@@ -3,6 +3,7 @@
 use std::{error::Error as StdError, fmt};
 
 use async_trait::async_trait;
+pub use kms_proto::{RootVersion, WrappedKek};
 
 use super::local::KeyMaterial;
 
@@ -50,84 +51,6 @@ pub trait RemoteRoot: fmt::Debug + Send + Sync {
     /// # Errors
     /// See [`RootError`].
     async fn review(&self) -> Result<Vec<String>, RootError>;
-}
-
-/// One version of a root's key, in words that are the same on every node and never name another:
-/// `KIND:KEY#VERSION`, printable ASCII of at most [`Self::MAX_LEN`] bytes. Stored with every object, in clear.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RootVersion(Box<str>);
-
-impl RootVersion {
-    /// The longest, in bytes: the ARN of an AWS key and the id of its material.
-    pub const MAX_LEN: usize = 192;
-
-    /// Takes `kind`, such as `vault`, what names the key for ever, and what names its version.
-    ///
-    /// # Errors
-    /// Too long, empty, not printable, or a `:` in the kind.
-    pub fn new(kind: &str, key: &str, version: &str) -> Result<Self, RootVersionError> {
-        if kind.contains(':') || [kind, key, version].iter().any(|part| part.is_empty()) {
-            return Err(RootVersionError);
-        }
-        format!("{kind}:{key}#{version}").parse()
-    }
-
-    /// The words.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// The kind of root: what comes before the first `:`.
-    pub fn kind(&self) -> &str {
-        self.0.split(':').next().unwrap_or_default()
-    }
-
-    /// Kind and key: what comes before the last `#`.
-    pub fn key(&self) -> &str {
-        self.0.rsplit_once('#').map_or(&self.0, |(key, _)| key)
-    }
-}
-
-impl fmt::Display for RootVersion {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::str::FromStr for RootVersion {
-    type Err = RootVersionError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let whole = text.split_once(':').is_some_and(|(kind, rest)| {
-            !kind.is_empty()
-                && rest
-                    .rsplit_once('#')
-                    .is_some_and(|(key, version)| !key.is_empty() && !version.is_empty())
-        });
-        if whole && text.len() <= Self::MAX_LEN && text.bytes().all(|byte| byte.is_ascii_graphic())
-        {
-            Ok(Self(text.into()))
-        } else {
-            Err(RootVersionError)
-        }
-    }
-}
-
-/// The words are no version of a root's key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "not KIND:KEY#VERSION in at most {} printable bytes",
-    RootVersion::MAX_LEN
-)]
-pub struct RootVersionError;
-
-/// A local KEK as one root wrapped it. Not secret.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WrappedKek {
-    /// The version of the root's key that wrapped it.
-    pub version: RootVersion,
-    /// What the root answered, in as few bytes as it can be had: it is stored with every object.
-    pub ciphertext: Vec<u8>,
 }
 
 /// What a root binds into a wrapped local KEK, so that it opens only in its place.
@@ -186,33 +109,5 @@ impl RootError {
             what: what.into(),
             source: Some(Box::new(source)),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_version_is_kind_key_and_version() {
-        let version = RootVersion::new("vault", "transit/k8s", "3@1732471200").unwrap();
-        assert_eq!(version.as_str(), "vault:transit/k8s#3@1732471200");
-        assert_eq!(version.kind(), "vault");
-        assert_eq!(version.key(), "vault:transit/k8s");
-        for bad in [
-            "",
-            "vault",
-            "vault:k",
-            ":k#1",
-            "vault:#1",
-            "vault:k#",
-            "vault:k #1",
-            "vault:k#\u{e9}",
-        ] {
-            assert_eq!(bad.parse::<RootVersion>(), Err(RootVersionError), "{bad}");
-        }
-        let long = format!("vault:{}#1", "k".repeat(RootVersion::MAX_LEN));
-        assert_eq!(long.parse::<RootVersion>(), Err(RootVersionError));
-        assert!(RootVersion::new("va:ult", "k", "1").is_err());
     }
 }

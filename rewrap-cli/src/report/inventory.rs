@@ -3,7 +3,7 @@
 use comfy_table::Table;
 use kms_proto::{
     KeyId,
-    inventory::{Inventory, ResourceInventory, Unreadable, WrittenWith},
+    inventory::{Inventory, ResourceInventory, RootCoverage, Unreadable, WrittenWith},
 };
 
 use super::{bytes, counted, describe, new_table, right, secrets, state_text};
@@ -178,6 +178,36 @@ fn sums(inventory: &Inventory) -> String {
         sum(|resource| resource.total),
         parts.join(", ")
     ) + &dek_sources(inventory)
+        + &roots(inventory)
+}
+
+/// Which roots open what: a root may be given up when the others open everything.
+fn roots(inventory: &Inventory) -> String {
+    let of: u64 = inventory
+        .dek_sources
+        .iter()
+        .filter(|source| !source.roots.is_empty())
+        .map(|source| source.objects)
+        .sum();
+    let told = |root: &RootCoverage| {
+        let missing = match of.saturating_sub(root.objects) {
+            0 => "all of them".to_owned(),
+            missing => format!("not {missing} others"),
+        };
+        format!(
+            "  {}: {} under its key, {missing}\n",
+            root.root,
+            counted(root.objects, "object")
+        )
+    };
+    let rows: String = inventory.roots.iter().map(told).collect();
+    if rows.is_empty() {
+        return rows;
+    }
+    format!(
+        "{} under local KEKs; any root opens what it wrapped:\n{rows}",
+        counted(of, "object")
+    )
 }
 
 /// Every one costs every start of an apiserver a call of its KMS plugin.
@@ -268,6 +298,7 @@ mod tests {
             dek_source_count: 0,
             dek_sources_exact: true,
             dek_sources: vec![],
+            roots: vec![],
             secret_kinds: None,
             unreadable: vec![],
             unreadable_rest: None,

@@ -7,7 +7,10 @@ use std::{
     sync::Arc,
 };
 
-use kms_proto::{DekSourceType, EncryptedDekSource, EncryptedDekSourceRef, EncryptedObject, KeyId};
+use kms_proto::{
+    DekSourceType, EncryptedDekSource, EncryptedDekSourceRef, EncryptedObject, Envelope, KeyId,
+    LOCAL_KEK_ANNOTATION, RootVersion,
+};
 
 use crate::chain::Chain;
 
@@ -54,6 +57,16 @@ impl DekRef {
             provider: provider.clone(),
             cipher: cipher.into(),
         }
+    }
+
+    /// The versions of the roots' keys that wrapped its local KEK; none if a plugin without any wrapped it.
+    pub fn roots(&self) -> Vec<RootVersion> {
+        let Self::V2 { source, .. } = self else {
+            return Vec::new();
+        };
+        let annotation = source.annotations.get(LOCAL_KEK_ANNOTATION);
+        let envelope = annotation.and_then(|bytes| Envelope::parse(bytes).ok());
+        envelope.map_or_else(Vec::new, |envelope| envelope.versions().cloned().collect())
     }
 
     /// The provider that can unwrap it.

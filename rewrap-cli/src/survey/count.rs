@@ -16,7 +16,7 @@ use super::{
     cluster::{identity, seen},
     document::object_state,
     kinds::Kinds,
-    sources::Sources,
+    sources::{Sources, coverage},
     tally::Tally,
     unreadable::UnreadableList,
 };
@@ -272,6 +272,7 @@ impl<'a> Survey<'a> {
         let (dek_source_count, dek_sources_exact) = sources.count();
         let unreadable_causes = unreadable.causes(&session.prefix);
         let (unreadable, unreadable_rest) = unreadable.finish()?;
+        let dek_sources = sources.into_infos();
         let inventory = Inventory {
             api_version: API_VERSION,
             kind: "Inventory",
@@ -282,7 +283,8 @@ impl<'a> Survey<'a> {
             resources,
             dek_source_count,
             dek_sources_exact,
-            dek_sources: sources.into_infos(),
+            roots: coverage(&dek_sources),
+            dek_sources,
             secret_kinds: (depth == Depth::OpenedByType).then(|| kinds.into_rows()),
             unreadable,
             unreadable_rest,

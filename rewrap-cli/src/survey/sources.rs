@@ -5,7 +5,10 @@ use std::{
     sync::Arc,
 };
 
-use kms_proto::{KeyId, inventory::DekSourceInfo};
+use kms_proto::{
+    KeyId, RootVersion,
+    inventory::{DekSourceInfo, RootCoverage},
+};
 use sha2::{Digest as _, Sha256};
 
 use crate::stored::{DekRef, KmsName};
@@ -54,6 +57,8 @@ impl Use {
 struct Owner {
     provider: KmsName,
     key_id: Option<KeyId>,
+    /// The versions of the roots' keys that wrapped its local KEK: the key id is a hash of them.
+    roots: Vec<RootVersion>,
 }
 
 impl Default for Sources {
@@ -116,6 +121,7 @@ impl Sources {
         let owner = Owner {
             provider: Arc::clone(dek.provider()),
             key_id: dek.key_id().cloned(),
+            roots: dek.roots(),
         };
         if let Some(owner) = self.owners.get(&owner) {
             return Arc::clone(owner);
@@ -150,6 +156,7 @@ impl Sources {
                 provider: owner.provider.to_string(),
                 key_id: owner.key_id.clone(),
                 sha256: hex::encode(digest),
+                roots: owner.roots.clone(),
                 objects: uses.objects,
                 oldest_revision: uses.oldest,
             });
@@ -159,9 +166,64 @@ impl Sources {
     }
 }
 
+/// What each key of a root opens, in the order of their names.
+pub(super) fn coverage(sources: &[DekSourceInfo]) -> Vec<RootCoverage> {
+    let mut found: BTreeMap<&str, (BTreeSet<&RootVersion>, u64, u64)> = BTreeMap::new();
+    for source in sources {
+        for version in &source.roots {
+            let (versions, dek_sources, objects) = found.entry(version.key()).or_default();
+            versions.insert(version);
+            *dek_sources += 1;
+            *objects += source.objects;
+        }
+    }
+    found
+        .into_iter()
+        .map(|(root, (versions, dek_sources, objects))| RootCoverage {
+            root: root.to_owned(),
+            versions: versions.into_iter().cloned().collect(),
+            dek_sources,
+            objects,
+        })
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_root_covers_what_it_wrapped() {
+        let source = |roots: &[&str], objects| DekSourceInfo {
+            provider: "kms".to_owned(),
+            key_id: None,
+            sha256: String::new(),
+            roots: roots.iter().map(|root| root.parse().unwrap()).collect(),
+            objects,
+            oldest_revision: 1,
+        };
+        let sources = [
+            source(&["vault:transit/k8s#1@7"], 10),
+            source(&["age:age1x#1", "vault:transit/k8s#2@8"], 5),
+            source(&[], 3),
+        ];
+        let found = coverage(&sources);
+        let told: Vec<_> = found
+            .iter()
+            .map(|root| {
+                (
+                    root.root.as_str(),
+                    root.versions.len(),
+                    root.dek_sources,
+                    root.objects,
+                )
+            })
+            .collect();
+        assert_eq!(
+            told,
+            [("age:age1x", 1, 1, 5), ("vault:transit/k8s", 2, 2, 15)]
+        );
+    }
 
     fn add(sources: &mut Sources, provider: &str, number: u32) {
         let cipher = number.to_be_bytes();
