@@ -53,7 +53,12 @@ pub(super) async fn review(vault: &Vault) -> Result<Vec<String>, RootError> {
         );
     }
     said.extend(grants(vault).await?);
-    said.extend(vault.key().await?.regrets());
+    match vault.key().await {
+        Ok(key) => said.extend(key.regrets()),
+        // What is not granted was said above; what else it may be, is to be said too.
+        Err(RootError::Refused { what }) => said.push(what),
+        Err(error) => return Err(error),
+    }
     Ok(said)
 }
 

@@ -35,8 +35,8 @@ use tls::Files;
 
 /// The longest answer that is read, in bytes: more than the properties of a key of 10,000 versions.
 const MAX_ANSWER: usize = 1024 * 1024;
-/// As long as a question gets; the buffer does not grow, which would leave copies behind.
-const BODY_LEN: usize = 16 * 1024;
+/// Longer than any question: a buffer that grew would leave copies behind.
+const BODY_LEN: usize = 24 * 1024;
 
 /// A body of JSON. Wiped when dropped.
 pub(super) type Body = Bytes;

@@ -48,6 +48,12 @@ fn more_and_less_than_is_needed_is_told() {
         wide,
         ["transit/keys/prod-eu1/config: read is granted, and is not needed"]
     );
+    let unread = with("transit/keys/", "transit/nothing/");
+    assert_eq!(
+        unread[0],
+        "transit/keys/prod-eu1: read is not granted, and is needed"
+    );
+    assert!(unread[1].contains("permission denied"), "{unread:?}");
     let blind = with("sys/capabilities-self", "sys/nothing");
     assert_eq!(
         blind,

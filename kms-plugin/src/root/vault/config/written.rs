@@ -10,7 +10,8 @@ use crate::{
     root::remote::RootVersion,
 };
 
-const DEFAULT_TIME_LIMIT: Duration = Duration::from_secs(5);
+/// A second server can be asked in the time that the daemon gives a call.
+const DEFAULT_TIME_LIMIT: Duration = Duration::from_secs(2);
 const SHORTEST_TIME_LIMIT: Duration = Duration::from_millis(100);
 const LONGEST_TIME_LIMIT: Duration = Duration::from_secs(60);
 /// The longest name of a role or an id of one.
@@ -247,7 +248,7 @@ fn limit(text: Option<String>, at: String) -> Result<Duration, ConfigError> {
         .ok_or_else(|| {
             field(
                 at,
-                "must be a number and ms, s or m, from 100ms to 1m, such as 5s",
+                "must be a number and ms, s or m, from 100ms to 1m, such as 2s",
             )
         })
 }

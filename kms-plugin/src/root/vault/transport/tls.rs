@@ -73,10 +73,10 @@ impl Files {
     pub(super) fn config(&self, pem: &Pem) -> Result<ClientConfig, RootError> {
         let mut roots = RootCertStore::empty();
         if let Some(path) = &self.ca {
-            for certificate in certificates(&pem.ca, path)? {
-                roots
-                    .add(certificate)
-                    .map_err(|_| bad(path, "CA certificates"))?;
+            // Bundles of a system hold a few that no modern TLS takes.
+            let (taken, _) = roots.add_parsable_certificates(certificates(&pem.ca, path)?);
+            if taken == 0 {
+                return Err(bad(path, "CA certificates"));
             }
         }
         let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -93,9 +93,9 @@ impl Files {
         };
         let chain = certificates(&pem.chain, cert_file)?;
         let key = PrivateKeyDer::from_pem_slice(&pem.key).map_err(|_| bad(key_file, "a key"))?;
-        tls.with_client_auth_cert(chain, key).map_err(|_| {
+        tls.with_client_auth_cert(chain, key).map_err(|error| {
             RootError::unreachable(format!(
-                "{} and {} do not belong together",
+                "{} and {} are of no use together: {error}",
                 cert_file.display(),
                 key_file.display()
             ))

@@ -23,7 +23,7 @@ fn check(written: Value) -> Result<Config, String> {
 fn what_is_not_said_has_a_default() {
     let config = check(good()).unwrap();
     assert_eq!(config.mount.as_str(), "transit");
-    assert_eq!(config.time_limit, Duration::from_secs(5));
+    assert_eq!(config.time_limit, Duration::from_secs(2));
     assert_eq!(config.words(), "platform/eu1/transit/prod-eu1");
     assert_eq!(
         config.addresses[1].to_string(),
