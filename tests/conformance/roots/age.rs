@@ -13,6 +13,7 @@ use kms_plugin::root::{
     remote::{Binding, RemoteRoot},
 };
 
+use super::suite::{Subject, conforms};
 use crate::support::server;
 
 /// A new identity in a file, and its recipient.
@@ -30,6 +31,25 @@ fn identity(path: &Path) -> Config {
     Config {
         recipient: recipient.unwrap().parse().unwrap(),
     }
+}
+
+#[tokio::test]
+#[ignore = "builds age"]
+async fn it_conforms() {
+    let folder = tempfile::tempdir().unwrap();
+    let [ours, theirs] = ["ours", "theirs"].map(|name| {
+        let path = folder.path().join(name);
+        Age::with_identity(&identity(&path), &path).unwrap()
+    });
+    conforms(Subject {
+        root: &ours,
+        stranger: &theirs,
+        kind: "age",
+        rotate: None,
+        flip_every: 1,
+        at_once: 20,
+    })
+    .await;
 }
 
 #[tokio::test]

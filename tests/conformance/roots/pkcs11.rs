@@ -6,20 +6,19 @@ use std::{
 };
 
 use kms_plugin::root::{
-    local::KeyMaterial,
     pkcs11::{Config, Mechanism, Pkcs11, Token},
     remote::{Binding, RemoteRoot, RootError, WrappedKek},
 };
 
+use super::{
+    corrupt, local_kek, refused,
+    suite::{Subject, conforms},
+    unreachable,
+};
 use crate::support::softhsm::{FOR_GCM, FOR_KEY_WRAP, LABEL, PIN, SoftHsm};
 
-fn kek() -> KeyMaterial {
-    let mut bytes = Box::new([0; 32]);
-    getrandom::fill(&mut *bytes).unwrap();
-    KeyMaterial::new(bytes)
-}
-
-fn binding() -> Binding {
+/// One place, the same each time.
+fn place() -> Binding {
     Binding {
         context: "conformance".to_owned(),
         kek: [7; 16],
@@ -28,9 +27,9 @@ fn binding() -> Binding {
 
 /// Wraps and unwraps a fresh local KEK.
 async fn round_trip(root: &Pkcs11) -> Result<WrappedKek, RootError> {
-    let kek = kek();
-    let wrapped = root.wrap(&kek, &binding()).await?;
-    let opened = root.unwrap(&wrapped, &binding()).await?;
+    let kek = local_kek();
+    let wrapped = root.wrap(&kek, &place()).await?;
+    let opened = root.unwrap(&wrapped, &place()).await?;
     assert!(opened.expose() == kek.expose());
     Ok(wrapped)
 }
@@ -41,27 +40,6 @@ fn with_key(attributes: &[&str]) -> (SoftHsm, Config) {
     hsm.make_key(LABEL, "01", attributes);
     let config = hsm.config();
     (hsm, config)
-}
-
-fn unreachable(error: RootError) -> String {
-    match error {
-        RootError::Unreachable { what, source: None } => what,
-        other => panic!("not unreachable: {other}"),
-    }
-}
-
-fn refused(error: RootError) -> String {
-    match error {
-        RootError::Refused { what } => what,
-        other => panic!("not refused: {other}"),
-    }
-}
-
-fn corrupt(error: RootError) -> String {
-    match error {
-        RootError::Corrupt { what } => what,
-        other => panic!("not corrupt: {other}"),
-    }
 }
 
 /// Asks until the module answers, which it does not while the pause after a failure lasts.
@@ -78,20 +56,44 @@ async fn until_it_answers(root: &Pkcs11) -> WrappedKek {
 
 #[tokio::test]
 #[ignore = "needs SoftHSM"]
+async fn it_conforms() {
+    for attributes in [FOR_GCM, FOR_KEY_WRAP] {
+        let (hsm, config) = with_key(attributes);
+        hsm.make_key("stranger", "01", attributes);
+        let mut other = config.clone();
+        other.key.label = "stranger".to_owned();
+        let mut next = 1;
+        conforms(Subject {
+            root: &SoftHsm::root(&config),
+            stranger: &SoftHsm::root(&other),
+            kind: "pkcs11",
+            rotate: Some(&mut || {
+                next += 1;
+                hsm.make_key(LABEL, &format!("{next:02x}"), attributes);
+            }),
+            flip_every: 1,
+            at_once: 20,
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs SoftHSM"]
 async fn both_mechanisms_wrap_and_each_opens_the_others() {
     let hsm = SoftHsm::new();
     hsm.make_key(LABEL, "01", &[]);
     for (mechanism, len) in [
         (Mechanism::Auto, 61),
         (Mechanism::AesGcm, 61),
-        (Mechanism::AesKeyWrap, 73),
+        (Mechanism::AesKeyWrap, 89),
     ] {
         let mut config = hsm.config();
         config.mechanism = mechanism;
         let wrapped = round_trip(&SoftHsm::root(&config)).await.unwrap();
         assert_eq!(wrapped.ciphertext.len(), len, "{mechanism:?}");
         config.mechanism = Mechanism::Auto;
-        let opened = SoftHsm::root(&config).unwrap(&wrapped, &binding()).await;
+        let opened = SoftHsm::root(&config).unwrap(&wrapped, &place()).await;
         assert!(opened.is_ok(), "{mechanism:?}");
     }
 }
@@ -100,7 +102,7 @@ async fn both_mechanisms_wrap_and_each_opens_the_others() {
 /// `cryptography` 48.
 const GOLDEN: [&str; 2] = [
     "01a0a1a2a3a4a5a6a7a8a9aaabd78e043ce6ee9a2a71664bf585b13ef9ff06e7d4f87a933afac5f481f5df60e78913f44220e638e7c2791c999272ee1e",
-    "02d03efbc7bd15d4e8f804df12ba76f665a6f383de4becb8d5d5be8c584ec114352a21860ed8db25ed6b2b6a6680b0782fbd15345edba0ed6633243459558e70bba4e66b989da1a746",
+    "026728da12fe98199bf0046b60a85b4a378d1ba4e72d532d669049577fecc7bc79f189ed6d3c8b76ef7718ec123c8eab4715a5f8127e5d76b5b1b4ba96c109dd44a08c262cb0a31acfcaa1a7003773e1f560b83453e1800cc2",
 ];
 
 #[tokio::test]
@@ -115,7 +117,7 @@ async fn golden_values_open_for_ever() {
             version: "pkcs11:another-token/kms#01".parse().unwrap(),
             ciphertext: hex::decode(golden).unwrap(),
         };
-        let opened = root.unwrap(&wrapped, &binding()).await.unwrap();
+        let opened = root.unwrap(&wrapped, &place()).await.unwrap();
         assert!(opened.expose() == &kek);
     }
     let sentences = root.review().await.unwrap();
@@ -137,7 +139,7 @@ async fn auto_takes_what_token_and_key_allow() {
     assert_eq!(round_trip(&root).await.unwrap().ciphertext[0], 1);
 
     hsm.set_faults("C_GetMechanismInfo no-gcm");
-    let said = refused(round_trip(&root).await.unwrap_err());
+    let said = refused(round_trip(&root).await);
     assert!(
         said.contains("02 may not be used for CKM_AES_GCM nor CKM_AES_KEY_WRAP"),
         "{said}"
@@ -145,8 +147,8 @@ async fn auto_takes_what_token_and_key_allow() {
     let mut config = config;
     config.mechanism = Mechanism::AesGcm;
     let root = SoftHsm::root(&config);
-    let said = unreachable(root.wrap(&kek(), &binding()).await.err().unwrap());
-    assert_eq!(said, "the token has no CKM_AES_GCM");
+    let said = unreachable(root.wrap(&local_kek(), &place()).await);
+    assert_eq!(said, "cannot be reached: the token has no CKM_AES_GCM");
 }
 
 #[tokio::test]
@@ -187,14 +189,14 @@ async fn the_highest_id_wraps_unless_ids_are_listed_and_all_open() {
             .ends_with("/kms#0100")
     );
     assert_ne!(round_trip(&root).await.unwrap().version, old.version);
-    assert!(root.unwrap(&old, &binding()).await.is_ok());
+    assert!(root.unwrap(&old, &place()).await.is_ok());
 
     let mut listed = config.clone();
     listed.key.ids = vec!["01".to_owned(), "ff".to_owned()];
     let listed = SoftHsm::root(&listed);
     assert_eq!(listed.version().await.unwrap(), old.version);
     let new = round_trip(&root).await.unwrap();
-    let said = corrupt(listed.unwrap(&new, &binding()).await.err().unwrap());
+    let said = corrupt(listed.unwrap(&new, &place()).await);
     assert!(
         said.ends_with("/kms#0100 is no key of this root's"),
         "{said}"
@@ -210,30 +212,30 @@ async fn a_key_that_is_gone_or_disabled_is_refused() {
     let wrapped = round_trip(&root).await.unwrap();
 
     hsm.change_key(LABEL, "02", &["encrypt=0", "decrypt=0"]);
-    let said = refused(root.wrap(&kek(), &binding()).await.err().unwrap());
+    let said = refused(root.wrap(&local_kek(), &place()).await);
     assert!(
         said.contains("02 may not be used for CKM_AES_GCM"),
         "{said}"
     );
-    let said = refused(root.unwrap(&wrapped, &binding()).await.err().unwrap());
+    let said = refused(root.unwrap(&wrapped, &place()).await);
     assert!(
         said.contains("C_DecryptInit answers CKR_KEY_FUNCTION_NOT_PERMITTED"),
         "{said}"
     );
     hsm.change_key(LABEL, "02", &["encrypt=1", "decrypt=1"]);
-    assert!(root.unwrap(&wrapped, &binding()).await.is_ok());
+    assert!(root.unwrap(&wrapped, &place()).await.is_ok());
 
     hsm.destroy_key(LABEL, "02");
-    let said = refused(root.unwrap(&wrapped, &binding()).await.err().unwrap());
-    assert_eq!(
-        said,
-        "the token has no AES key with the label \"kms\" and the CKA_ID 02"
+    let said = refused(root.unwrap(&wrapped, &place()).await);
+    assert!(
+        said.ends_with("the token has no AES key with the label \"kms\" and the CKA_ID 02"),
+        "{said}"
     );
     hsm.destroy_key(LABEL, "01");
-    let said = refused(root.version().await.unwrap_err());
-    assert_eq!(
-        said,
-        "the token has no AES key with the label \"kms\" and a CKA_ID"
+    let said = refused(root.version().await);
+    assert!(
+        said.ends_with("the token has no AES key with the label \"kms\" and a CKA_ID"),
+        "{said}"
     );
 }
 
@@ -246,8 +248,11 @@ async fn what_another_key_made_is_corrupt_although_softhsm_has_one_answer_for_al
         let wrapped = round_trip(&root).await.unwrap();
         hsm.destroy_key(LABEL, "01");
         hsm.make_key(LABEL, "01", attributes);
-        let said = corrupt(root.unwrap(&wrapped, &binding()).await.err().unwrap());
-        assert_eq!(said, "it does not authenticate under the key");
+        let said = corrupt(root.unwrap(&wrapped, &place()).await);
+        assert!(
+            said.ends_with(": it does not authenticate under the key"),
+            "{said}"
+        );
         assert!(round_trip(&root).await.is_ok());
     }
 }
@@ -259,10 +264,13 @@ async fn a_key_that_may_only_unwrap_still_tells_what_is_corrupt() {
     let root = SoftHsm::root(&config);
     let mut wrapped = round_trip(&root).await.unwrap();
     hsm.change_key(LABEL, "01", &["encrypt=0"]);
-    assert!(root.unwrap(&wrapped, &binding()).await.is_ok());
+    assert!(root.unwrap(&wrapped, &place()).await.is_ok());
     wrapped.ciphertext[20] ^= 1;
-    let said = corrupt(root.unwrap(&wrapped, &binding()).await.err().unwrap());
-    assert_eq!(said, "it does not authenticate under the key");
+    let said = corrupt(root.unwrap(&wrapped, &place()).await);
+    assert!(
+        said.ends_with(": it does not authenticate under the key"),
+        "{said}"
+    );
 }
 
 #[tokio::test]
@@ -289,7 +297,7 @@ async fn a_sick_device_is_not_taken_for_a_bad_ciphertext() {
         ),
     ] {
         hsm.set_faults(fault);
-        let said = unreachable(root.unwrap(&wrapped, &binding()).await.err().unwrap());
+        let said = unreachable(root.unwrap(&wrapped, &place()).await);
         assert!(said.contains(name), "{fault}: {said}");
         hsm.set_faults("");
         until_it_answers(&root).await;
@@ -302,7 +310,7 @@ async fn a_sick_device_is_not_taken_for_a_bad_ciphertext() {
         ("C_Decrypt 0x42", "C_Decrypt answers 0x42"),
     ] {
         hsm.set_faults(fault);
-        let said = corrupt(root.unwrap(&wrapped, &binding()).await.err().unwrap());
+        let said = corrupt(root.unwrap(&wrapped, &place()).await);
         assert!(said.contains(name), "{fault}: {said}");
     }
 }
@@ -317,7 +325,7 @@ async fn a_lost_session_costs_one_new_login() {
     assert_eq!(hsm.calls("C_Login"), 1);
     // As after C_CloseAllSessions or a token that was out for a moment: the daemon's process is of no more use.
     hsm.set_faults("C_FindObjectsInit 0xb3");
-    let said = unreachable(root.version().await.unwrap_err());
+    let said = unreachable(root.version().await);
     assert!(said.contains("CKR_SESSION_HANDLE_INVALID"), "{said}");
     assert_eq!(hsm.calls("C_Login"), 2);
     hsm.set_faults("");
@@ -335,7 +343,7 @@ async fn a_crash_mid_call_is_answered_and_the_next_process_works() {
             round_trip(&root).await.unwrap();
         }
         hsm.set_faults(&format!("{function} crash"));
-        let said = unreachable(root.wrap(&kek(), &binding()).await.err().unwrap());
+        let said = unreachable(root.wrap(&local_kek(), &place()).await);
         assert!(
             said.contains("its process ended (signal: 11"),
             "{function}: {said}"
@@ -354,10 +362,10 @@ async fn a_hang_mid_call_is_answered_in_time_and_leaves_no_process() {
         let root = SoftHsm::root(&config);
         hsm.set_faults(&format!("{function} hang"));
         let start = Instant::now();
-        let said = unreachable(root.wrap(&kek(), &binding()).await.err().unwrap());
-        assert_eq!(
-            said,
-            "the module did not answer within 1.5s; its process was ended"
+        let said = unreachable(root.wrap(&local_kek(), &place()).await);
+        assert!(
+            said.ends_with("the module did not answer within 1.5s; its process was ended"),
+            "{said}"
         );
         assert!(start.elapsed() < Duration::from_secs(15), "{function}");
         eventually_no_process(&config.module).await;
@@ -369,16 +377,27 @@ async fn a_hang_mid_call_is_answered_in_time_and_leaves_no_process() {
 #[tokio::test]
 #[ignore = "needs SoftHSM"]
 async fn a_call_that_is_given_up_half_way_does_no_harm() {
-    let (hsm, config) = with_key(FOR_GCM);
+    let (hsm, mut config) = with_key(FOR_GCM);
+    config.timeout = Duration::from_secs(4);
     let root = SoftHsm::root(&config);
     let wrapped = round_trip(&root).await.unwrap();
+    let given_up = async || {
+        let (bound, limit) = (place(), Duration::from_millis(200));
+        tokio::time::timeout(limit, root.unwrap(&wrapped, &bound))
+            .await
+            .is_err()
+    };
+    hsm.set_faults("C_FindObjectsInit slow");
+    assert!(given_up().await);
+    hsm.set_faults("");
+    round_trip(&root).await.unwrap();
+
     hsm.set_faults("C_Decrypt hang");
-    let (bound, limit) = (binding(), Duration::from_millis(200));
-    let given_up = tokio::time::timeout(limit, root.unwrap(&wrapped, &bound)).await;
-    assert!(given_up.is_err());
+    assert!(given_up().await && given_up().await);
     eventually_no_process(&config.module).await;
     hsm.set_faults("");
     until_it_answers(&root).await;
+    assert_eq!(hsm.calls("C_Login"), 2);
 }
 
 #[tokio::test]
@@ -407,7 +426,7 @@ async fn the_process_is_started_anew_less_and_less_often() {
     let root = SoftHsm::root(&config);
     let mut paused = 0;
     for _ in 0..100 {
-        let said = unreachable(root.version().await.unwrap_err());
+        let said = unreachable(root.version().await);
         paused += usize::from(said.contains("; tried again in "));
     }
     let started = hsm.calls("C_Initialize");
@@ -459,7 +478,7 @@ async fn a_wrong_pin_is_tried_once_until_the_file_changes() {
     let (hsm, config) = with_key(FOR_GCM);
     hsm.write_pin("a wrong PIN");
     let root = SoftHsm::root(&config);
-    let ask = async || unreachable(root.wrap(&kek(), &binding()).await.err().unwrap());
+    let ask = async || unreachable(root.wrap(&local_kek(), &place()).await);
     for _ in 0..5 {
         let said = ask().await;
         assert!(said.contains("C_Login answers CKR_PIN_INCORRECT"), "{said}");
@@ -495,7 +514,7 @@ async fn a_wrong_pin_is_tried_once_although_the_call_was_given_up() {
     let said = loop {
         let limit = Duration::from_millis(300);
         if let Ok(answer) = tokio::time::timeout(limit, root.version()).await {
-            break unreachable(answer.unwrap_err());
+            break unreachable(answer);
         }
         assert!(start.elapsed() < Duration::from_secs(60));
     };
@@ -512,7 +531,7 @@ async fn a_locked_or_expired_pin_is_tried_once() {
         hsm.set_faults(&format!("C_Login {answer}"));
         let root = SoftHsm::root(&config);
         for _ in 0..3 {
-            let said = unreachable(root.version().await.unwrap_err());
+            let said = unreachable(root.version().await);
             assert!(said.contains(name), "{said}");
         }
         assert_eq!(hsm.calls("C_Login"), 1);
@@ -531,7 +550,7 @@ async fn the_last_try_before_the_token_locks_is_left_to_a_person() {
         let (hsm, config) = with_key(FOR_GCM);
         hsm.set_faults(flags);
         let root = SoftHsm::root(&config);
-        let said = unreachable(root.version().await.unwrap_err());
+        let said = unreachable(root.version().await);
         assert!(said.contains(words), "{said}");
         assert_eq!(hsm.calls("C_Login"), 0);
     }
@@ -549,17 +568,17 @@ async fn the_token_is_found_by_label_or_serial_number() {
         .to_owned();
 
     hsm.add_token(LABEL);
-    let said = unreachable(SoftHsm::root(&config).version().await.unwrap_err());
+    let said = unreachable(SoftHsm::root(&config).version().await);
     assert!(
-        said.starts_with("several tokens have the label \"kms\"; "),
+        said.contains("several tokens have the label \"kms\"; "),
         "{said}"
     );
     config.token = Token::Serial(serial);
     assert_eq!(SoftHsm::root(&config).version().await.unwrap(), version);
     config.token = Token::Label("none".to_owned());
-    let said = unreachable(SoftHsm::root(&config).version().await.unwrap_err());
+    let said = unreachable(SoftHsm::root(&config).version().await);
     assert!(
-        said.starts_with("no token has the label \"none\", only: "),
+        said.contains("no token has the label \"none\", only: "),
         "{said}"
     );
 }
@@ -569,11 +588,11 @@ async fn the_token_is_found_by_label_or_serial_number() {
 async fn what_cannot_be_loaded_is_said() {
     let (hsm, mut config) = with_key(FOR_GCM);
     config.module = hsm.path("pin");
-    let said = unreachable(SoftHsm::root(&config).version().await.unwrap_err());
-    assert!(said.starts_with("cannot load the module "), "{said}");
+    let said = unreachable(SoftHsm::root(&config).version().await);
+    assert!(said.contains("cannot load the module "), "{said}");
     let root = Pkcs11::open_with(&config, Path::new("/nonexistent"));
-    let said = unreachable(root.version().await.unwrap_err());
-    assert!(said.starts_with("cannot start /nonexistent "), "{said}");
+    let said = unreachable(root.version().await);
+    assert!(said.contains("cannot start /nonexistent "), "{said}");
 }
 
 #[tokio::test]

@@ -62,8 +62,8 @@ pub struct Key {
 pub enum Mechanism {
     /// AES-GCM (`CKM_AES_GCM`), bound by authenticated data.
     AesGcm,
-    /// AES key wrap (`CKM_AES_KEY_WRAP`, RFC 3394) of the local KEK and a hash of what it is bound to:
-    /// 64 bytes, so that no padding is needed, on whose form vendors differ.
+    /// AES key wrap (`CKM_AES_KEY_WRAP`, RFC 3394) of the local KEK, a hash of what it is bound to and random
+    /// bytes: ten blocks of 64 bits, so that no padding is needed, on whose form vendors differ.
     AesKeyWrap,
     /// AES-GCM where token and key allow it, else AES key wrap.
     Auto,

@@ -17,13 +17,16 @@ const KEK_LEN: usize = 32;
 const IV_LEN: usize = 12;
 const TAG_LEN: usize = 16;
 const HASH_LEN: usize = 32;
+/// AES key wrap makes the same of the same: these make each wrap another.
+const SALT_LEN: usize = 16;
+const VALUE_LEN: usize = SALT_LEN + KEK_LEN + HASH_LEN;
 
 /// The first byte of everything wrapped: the format. A byte that was ever released is read for ever.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Format {
     /// `1 || IV (12) || AES-GCM ciphertext (32) || tag (16)`; what it is bound to is authenticated.
     Gcm = 1,
-    /// `2 || AES key wrap (RFC 3394) of KEK (32) || SHA-256 of what it is bound to (32)`.
+    /// `2 || AES key wrap (RFC 3394) of random bytes (16) || KEK (32) || SHA-256 of what it is bound to (32)`.
     KeyWrap = 2,
 }
 
@@ -212,9 +215,11 @@ impl<'a> Seal<'a> {
     }
 
     fn wrap_key(&self, kek: &[u8; KEK_LEN], bound: &[u8]) -> Result<Vec<u8>, Error> {
-        let mut value = Zeroizing::new([0; KEK_LEN + HASH_LEN]);
-        value[..KEK_LEN].copy_from_slice(kek);
-        value[KEK_LEN..].copy_from_slice(&Sha256::digest(bound));
+        let mut value = Zeroizing::new([0; VALUE_LEN]);
+        let (salt, rest) = value.split_at_mut(SALT_LEN);
+        getrandom::fill(salt).map_err(|_| Error::InvalidValue)?;
+        rest[..KEK_LEN].copy_from_slice(kek);
+        rest[KEK_LEN..].copy_from_slice(&Sha256::digest(bound));
         let mut template = session_key();
         template.push(Attribute::Value(value.to_vec()));
         let object = self.session.create_object(&template)?;
@@ -240,20 +245,20 @@ impl<'a> Seal<'a> {
         let Some(Attribute::Value(value)) = value?.pop() else {
             return Err(Error::InvalidValue);
         };
-        let mut value = Zeroizing::new(value);
-        if value.len() != KEK_LEN + HASH_LEN
-            || value[KEK_LEN..] != *Sha256::digest(bound).as_slice()
-        {
-            return Ok(None);
-        }
-        value.truncate(KEK_LEN);
-        Ok(Some(value))
+        let value = Zeroizing::new(value);
+        let hash = Sha256::digest(bound);
+        Ok(match value.get(SALT_LEN..) {
+            Some(rest) if rest.len() == KEK_LEN + HASH_LEN && rest[KEK_LEN..] == *hash => {
+                Some(Zeroizing::new(rest[..KEK_LEN].to_vec()))
+            }
+            _ => None,
+        })
     }
 }
 
 const TAG_BITS: Ulong = Ulong::new(8 * TAG_LEN as u64);
 /// RFC 3394 adds one block of 64 bits.
-const WRAPPED_LEN: usize = KEK_LEN + HASH_LEN + 8;
+const WRAPPED_LEN: usize = VALUE_LEN + 8;
 
 /// An object of the session that lets its value be read, and is gone with the session.
 fn session_key() -> Vec<Attribute> {
