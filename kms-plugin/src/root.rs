@@ -6,6 +6,8 @@ use remote::RemoteRoot;
 
 #[cfg(feature = "age")]
 pub mod age;
+#[cfg(feature = "aws-kms")]
+pub mod aws_kms;
 pub mod local;
 #[cfg(feature = "pkcs11")]
 pub mod pkcs11;
@@ -20,6 +22,9 @@ pub enum RemoteConfig {
     /// Transit of Vault or OpenBao.
     #[cfg(feature = "vault")]
     Vault(vault::Config),
+    /// A key of AWS KMS.
+    #[cfg(feature = "aws-kms")]
+    AwsKms(aws_kms::Config),
     /// A module of PKCS#11.
     #[cfg(feature = "pkcs11")]
     Pkcs11(pkcs11::Config),
@@ -47,6 +52,8 @@ impl RemoteConfig {
         Ok(match *self {
             #[cfg(feature = "vault")]
             Self::Vault(ref config) => Box::new(vault::Vault::open(config)),
+            #[cfg(feature = "aws-kms")]
+            Self::AwsKms(ref config) => Box::new(aws_kms::AwsKms::open(config)),
             #[cfg(feature = "pkcs11")]
             Self::Pkcs11(ref config) => Box::new(pkcs11::Pkcs11::open(config)),
             #[cfg(feature = "age")]

@@ -116,6 +116,12 @@ fn settings(root: written::Root, at: &str) -> Result<RemoteConfig, ConfigError> 
     if let Some(vault) = root.vault {
         found.push(RemoteConfig::Vault(vault.check(&format!("{at}.vault"))?));
     }
+    #[cfg(feature = "aws-kms")]
+    if let Some(aws_kms) = root.aws_kms {
+        found.push(RemoteConfig::AwsKms(
+            aws_kms.check(&format!("{at}.awsKms"))?,
+        ));
+    }
     #[cfg(feature = "pkcs11")]
     if let Some(pkcs11) = root.pkcs11 {
         found.push(RemoteConfig::Pkcs11(pkcs11.check(&format!("{at}.pkcs11"))?));
@@ -128,7 +134,7 @@ fn settings(root: written::Root, at: &str) -> Result<RemoteConfig, ConfigError> 
         (Some(settings), 0) => Ok(settings),
         _ => Err(field(
             at,
-            "must have a name and one of `vault`, `pkcs11` and `age`",
+            "must have a name and one of `vault`, `awsKms`, `pkcs11` and `age`",
         )),
     }
 }

@@ -6,6 +6,8 @@ use serde::Deserialize;
 
 #[cfg(feature = "age")]
 use crate::root::age;
+#[cfg(feature = "aws-kms")]
+use crate::root::aws_kms;
 #[cfg(feature = "pkcs11")]
 use crate::root::pkcs11;
 #[cfg(feature = "vault")]
@@ -72,6 +74,8 @@ pub(super) struct Root {
     pub(super) name: String,
     #[cfg(feature = "vault")]
     pub(super) vault: Option<vault::Written>,
+    #[cfg(feature = "aws-kms")]
+    pub(super) aws_kms: Option<aws_kms::Written>,
     #[cfg(feature = "pkcs11")]
     pub(super) pkcs11: Option<pkcs11::Written>,
     #[cfg(feature = "age")]
