@@ -6,6 +6,7 @@ use kms_plugin::root::{
 };
 
 mod age;
+mod aws_kms;
 mod pkcs11;
 mod suite;
 mod vault;

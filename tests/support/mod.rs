@@ -7,6 +7,7 @@
 )]
 
 pub(crate) mod apiserver;
+pub(crate) mod aws_replies;
 pub(crate) mod dice;
 pub(crate) mod encryption;
 pub(crate) mod envelope;
@@ -14,6 +15,7 @@ pub(crate) mod etcd;
 pub(crate) mod gatehouse;
 pub(crate) mod kine;
 pub(crate) mod kube;
+pub(crate) mod moto;
 pub(crate) mod plugin;
 pub(crate) mod proxy;
 pub(crate) mod puppet;

@@ -196,13 +196,17 @@ fn of_login(error: &(dyn StdError + 'static)) -> Option<String> {
             });
         }
         if error.is::<CredentialsError>() {
-            reason = Some(format!(
-                "{error}; see which of the sources of credentials this process should have"
-            ));
+            reason = Some(error.to_string());
+        }
+        if let (Some(reason), true) = (&mut reason, error.is::<io::Error>()) {
+            *reason = format!("{reason}: {error}");
         }
         cause = error.source();
     }
-    reason
+    let reason = reason?;
+    Some(format!(
+        "{reason}; see which source of credentials this process should have, and what it has"
+    ))
 }
 
 /// The last cause: of a connection that failed, the one that tells.
