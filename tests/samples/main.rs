@@ -25,6 +25,10 @@ fn every_sample_has_a_test() {
     let known = [
         // With the roots themselves, in kms-plugin and in the conformance tests.
         "age/root.yaml",
+        "aws/iam-policy.json",
+        "aws/irsa-trust.json",
+        "aws/key-policy.json",
+        "aws/root.yaml",
         "pkcs11/key-attributes",
         "pkcs11/root.yaml",
         "encryption-move-from-aescbc.yaml",

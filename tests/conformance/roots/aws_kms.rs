@@ -8,6 +8,7 @@ use std::{
 
 use kms_plugin::root::{
     aws_kms::{AwsKms, Config, Credentials, Place},
+    local::KeyMaterial,
     remote::RemoteRoot,
 };
 use serde_json::{Value, json};
@@ -27,6 +28,7 @@ mod amazon;
 mod answers;
 mod children;
 mod logins;
+mod policies;
 mod replicas;
 mod review;
 

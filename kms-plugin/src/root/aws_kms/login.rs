@@ -27,8 +27,9 @@ use super::{
 };
 use crate::file::{self, ReadError};
 
-/// How long a place gets for one call while there is another that may be asked.
-const LIMIT_BEFORE_A_REPLICA: Duration = Duration::from_secs(1);
+/// How long one place gets for a call where there is another that may be asked. Where there is none, the
+/// caller's own limit holds.
+const LIMIT_WITH_REPLICAS: Duration = Duration::from_secs(2);
 /// The longest file of credentials.
 const MAX_FILE_LEN: u64 = 256 * 1024;
 
@@ -98,8 +99,7 @@ impl Login {
             let sts = self.sts(&region, Some((&credentials, &cache)));
             credentials = SharedCredentialsProvider::new(AssumedRole::new(sts, role.clone()));
         }
-        let places = 1 + replicas.len();
-        let kms = |(index, Place { key, endpoint }): (usize, &Place)| {
+        let kms = |Place { key, endpoint }: &Place| {
             let mut builder = aws_sdk_kms::Config::builder()
                 .behavior_version(BehaviorVersion::v2026_01_12())
                 .http_client(self.http.clone())
@@ -108,9 +108,9 @@ impl Login {
                 .use_fips(*use_fips)
                 .identity_cache(cache.clone())
                 .credentials_provider(credentials.clone());
-            if index + 1 < places {
+            if !replicas.is_empty() {
                 let limit = TimeoutConfig::builder()
-                    .operation_timeout(LIMIT_BEFORE_A_REPLICA)
+                    .operation_timeout(LIMIT_WITH_REPLICAS)
                     .build();
                 builder = builder.timeout_config(limit);
             }
@@ -118,12 +118,7 @@ impl Login {
             aws_sdk_kms::Client::from_conf(builder.build())
         };
         Ok(Session {
-            kms: [key]
-                .into_iter()
-                .chain(replicas)
-                .enumerate()
-                .map(kms)
-                .collect(),
+            kms: [key].into_iter().chain(replicas).map(kms).collect(),
             sts: self.sts(&region, Some((&credentials, &cache))),
             files,
         })

@@ -235,24 +235,29 @@ async fn nothing_that_aws_cannot_have_made_is_sent_there() {
 /// What a key with a KMS that gives everybody the same local KEK wrapped.
 async fn wrapped(root: &AwsKms, aws: &AwsReplies) -> WrappedKek {
     aws.answer(|request| Some(fake(request.action(), &[7; 32])));
-    let kek = kms_plugin::root::local::KeyMaterial::new(Box::new([7; 32]));
+    let kek = KeyMaterial::new(Box::new([7; 32]));
     let wrapped: Result<_, RootError> = root.wrap(&kek, &binding("prod")).await;
     wrapped.unwrap()
 }
 
 /// A KMS that opens everything to this.
 fn fake(action: &str, opens_to: &[u8]) -> Reply {
+    fake_of(KEY, action, opens_to)
+}
+
+/// As [`fake`], of another key.
+pub(super) fn fake_of(key: &str, action: &str, opens_to: &[u8]) -> Reply {
     let encode = |bytes: &[u8]| base64::Engine::encode(&base64::prelude::BASE64_STANDARD, bytes);
     match action {
-        "DescribeKey" => described(KEY, "Enabled"),
+        "DescribeKey" => described(key, "Enabled"),
         "Encrypt" => Reply::json(&json!({
             "CiphertextBlob": encode(b"ciphertext"),
             "EncryptionAlgorithm": "SYMMETRIC_DEFAULT",
-            "KeyId": KEY,
+            "KeyId": key,
         })),
         _ => Reply::json(&json!({
             "EncryptionAlgorithm": "SYMMETRIC_DEFAULT",
-            "KeyId": KEY,
+            "KeyId": key,
             "KeyMaterialId": MATERIAL,
             "Plaintext": encode(opens_to),
         })),

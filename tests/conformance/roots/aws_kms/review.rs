@@ -6,9 +6,9 @@ use crate::{
     support::aws_replies::Request,
 };
 
-const ASSUMED: &str = "arn:aws:sts::111122223333:assumed-role/k8s/ringfence";
+pub(super) const ASSUMED: &str = "arn:aws:sts::111122223333:assumed-role/k8s/ringfence";
 
-fn identity(arn: &str) -> Reply {
+pub(super) fn identity(arn: &str) -> Reply {
     Reply::text(
         200,
         format!(
@@ -17,7 +17,7 @@ fn identity(arn: &str) -> Reply {
     )
 }
 
-fn denied() -> Reply {
+pub(super) fn denied() -> Reply {
     Reply::error(400, "AccessDeniedException", "not authorized")
 }
 

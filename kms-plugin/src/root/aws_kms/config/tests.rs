@@ -110,3 +110,28 @@ fn an_alias_is_refused_with_the_reason() {
     let error = written.check("x").unwrap_err().to_string();
     assert!(error.starts_with("x.keyId: names an alias"), "{error}");
 }
+
+#[test]
+fn the_sample_is_taken_with_each_way_to_log_in() {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Sample {
+        aws_kms: Written,
+    }
+    let sample = include_str!("../../../../../config/aws/root.yaml");
+    let check = |text: &str| {
+        let Sample { aws_kms } = serde_saphyr::from_str(text).unwrap();
+        aws_kms.check("roots[0].awsKms").unwrap()
+    };
+    let config = check(sample);
+    assert_eq!(config.replicas.len(), 1);
+    assert_eq!(config.credentials, Credentials::Default);
+    let with = |field: &str| check(&sample.replace(&format!("# {field}:"), &format!("{field}:")));
+    assert!(with("useFips").use_fips);
+    assert!(with("stsEndpoint").sts_endpoint.is_some());
+    assert!(with("assumeRole").assume_role.is_some());
+    let profile = with("profile").credentials;
+    assert!(matches!(profile, Credentials::Profile { .. }));
+    let web_identity = with("webIdentity").credentials;
+    assert!(matches!(web_identity, Credentials::WebIdentity { .. }));
+}
