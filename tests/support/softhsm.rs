@@ -95,7 +95,7 @@ impl SoftHsm {
     /// Initialises one more token.
     pub(crate) fn add_token(&self, label: &str) {
         done(
-            Command::new("softhsm2-util")
+            Command::new(server::binary("softhsm2-util"))
                 .args(["--init-token", "--free", "--so-pin", "an officer's PIN"])
                 .args(["--label", label, "--pin", PIN])
                 .env("SOFTHSM2_CONF", self.path("softhsm2.conf")),
@@ -107,7 +107,7 @@ impl SoftHsm {
         let file = self.path("imported");
         fs::write(&file, key).unwrap();
         done(
-            Command::new("softhsm2-util")
+            Command::new(server::binary("softhsm2-util"))
                 .args(["--aes", "--token", LABEL, "--pin", PIN])
                 .args(["--label", label, "--id", id, "--import"])
                 .arg(&file)
