@@ -1,7 +1,7 @@
 // Command kms-reference is a KMS v2 plugin on Kubernetes' own library, k8s.io/kms/pkg/service, with keys in files.
 // It is as honest as it is small: what its sockets and messages do is the library's doing.
 //
-// SIGHUP makes a new key, SIGTERM shuts the library's server down.
+// SIGHUP makes a new key, SIGTERM shuts the library's server down. With -load it is a client instead.
 package main
 
 import (
@@ -18,7 +18,15 @@ import (
 func main() {
 	socket := flag.String("socket", "", "path of the Unix socket")
 	folder := flag.String("keys", "", "folder of the keys; a first one is made")
+	calls := flag.Int("load", 0, "do not serve: ask the plugin behind the socket to decrypt, so often")
+	inFlight := flag.Int("in-flight", 1, "with -load: how many calls at a time")
 	flag.Parse()
+	if *calls > 0 {
+		if err := load(*socket, *calls, *inFlight); err != nil {
+			log.Fatal(err)
+		}
+		return
+	}
 
 	keys, err := openKeyring(*folder)
 	if err != nil {
