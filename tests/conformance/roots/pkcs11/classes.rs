@@ -117,5 +117,13 @@ async fn a_sick_device_is_not_taken_for_a_bad_ciphertext() {
         hsm.set_faults(fault);
         let said = corrupt(root.unwrap(&wrapped, &place()).await);
         assert!(said.contains(name), "{fault}: {said}");
+        // What was just wrapped is not to blame.
+        let said = unreachable(root.wrap(&local_kek(), &place()).await);
+        assert!(
+            said.contains("does not open what it has just wrapped"),
+            "{said}"
+        );
+        hsm.set_faults("");
+        until_it_answers(&root).await;
     }
 }

@@ -1,25 +1,21 @@
 //! Wrapping with what the token can do.
 
 use cryptoki::{
-    error::{Error, RvError},
-    mechanism::{Mechanism as CkMechanism, MechanismType, aead::GcmParams},
-    object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle},
+    error::Error,
+    mechanism::MechanismType,
+    object::{Attribute, AttributeType, ObjectHandle},
     session::Session,
-    types::Ulong,
 };
-use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use super::{Failure, Mechanism, failure, keys::Found};
 
+mod gcm;
+mod key_wrap;
+
+/// The length of a local KEK, in bytes.
 const KEK_LEN: usize = 32;
-const IV_LEN: usize = 12;
-const TAG_LEN: usize = 16;
-const HASH_LEN: usize = 32;
-/// AES key wrap makes the same of the same: these make each wrap another.
-const SALT_LEN: usize = 16;
-const VALUE_LEN: usize = SALT_LEN + KEK_LEN + HASH_LEN;
 
 /// The first byte of everything wrapped: the format. A byte that was ever released is read for ever.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -118,16 +114,12 @@ impl<'a> Seal<'a> {
         .map_err(failed)?;
         let mut ciphertext = vec![self.format as u8];
         ciphertext.extend_from_slice(&body);
-        let opened = self.open(&ciphertext[1..], bound);
-        let is_same = |opened: Option<Zeroizing<Vec<u8>>>| {
-            opened.is_some_and(|opened| bool::from(opened.ct_eq(kek)))
-        };
-        if is_same(opened.map_err(failed)?) {
-            Ok(ciphertext)
-        } else {
-            Err(Failure::Unreachable(
+        match self.open(&body, bound).map_err(failed) {
+            Ok(Some(opened)) if bool::from(opened.ct_eq(kek)) => Ok(ciphertext),
+            Ok(_) | Err(Failure::Corrupt(_)) => Err(Failure::Unreachable(
                 "the token does not open what it has just wrapped".to_owned(),
-            ))
+            )),
+            Err(failure) => Err(failure),
         }
     }
 
@@ -170,106 +162,6 @@ impl<'a> Seal<'a> {
             Format::KeyWrap => self.unwrap_key(body, bound),
         }
     }
-
-    fn encrypt(&self, kek: &[u8; KEK_LEN], bound: &[u8]) -> Result<Vec<u8>, Error> {
-        let mut iv = [0; IV_LEN];
-        getrandom::fill(&mut iv).map_err(|_| Error::InvalidValue)?;
-        let sealed = match self.encrypt_with(&mut iv, kek, bound) {
-            // Some tokens make the IV themselves, write it back, and take nothing but zeros for it.
-            Err(Error::Pkcs11(RvError::MechanismParamInvalid | RvError::ArgumentsBad, _)) => {
-                iv = [0; IV_LEN];
-                let sealed = self.encrypt_with(&mut iv, kek, bound)?;
-                if iv == [0; IV_LEN] {
-                    return Err(Error::InvalidValue);
-                }
-                sealed
-            }
-            other => other?,
-        };
-        Ok([&iv[..], &sealed].concat())
-    }
-
-    fn encrypt_with(
-        &self,
-        iv: &mut [u8; IV_LEN],
-        kek: &[u8; KEK_LEN],
-        bound: &[u8],
-    ) -> Result<Vec<u8>, Error> {
-        let parameters = GcmParams::new(iv, bound, TAG_BITS)?;
-        self.session
-            .encrypt(&CkMechanism::AesGcm(parameters), self.key, kek)
-    }
-
-    fn decrypt(&self, body: &[u8], bound: &[u8]) -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
-        let Some((iv, sealed)) = body.split_first_chunk::<IV_LEN>() else {
-            return Ok(None);
-        };
-        if sealed.len() != KEK_LEN + TAG_LEN {
-            return Ok(None);
-        }
-        let mut iv = *iv;
-        let parameters = GcmParams::new(&mut iv, bound, TAG_BITS)?;
-        self.session
-            .decrypt(&CkMechanism::AesGcm(parameters), self.key, sealed)
-            .map(|opened| Some(Zeroizing::new(opened)))
-    }
-
-    fn wrap_key(&self, kek: &[u8; KEK_LEN], bound: &[u8]) -> Result<Vec<u8>, Error> {
-        let mut value = Zeroizing::new([0; VALUE_LEN]);
-        let (salt, rest) = value.split_at_mut(SALT_LEN);
-        getrandom::fill(salt).map_err(|_| Error::InvalidValue)?;
-        rest[..KEK_LEN].copy_from_slice(kek);
-        rest[KEK_LEN..].copy_from_slice(&Sha256::digest(bound));
-        let mut template = session_key();
-        template.push(Attribute::Value(value.to_vec()));
-        let object = self.session.create_object(&template)?;
-        if let Some(Attribute::Value(value)) = template.last_mut() {
-            zeroize::Zeroize::zeroize(value);
-        }
-        let wrapped = self
-            .session
-            .wrap_key(&CkMechanism::AesKeyWrap, self.key, object);
-        self.session.destroy_object(object)?;
-        wrapped
-    }
-
-    fn unwrap_key(&self, body: &[u8], bound: &[u8]) -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
-        if body.len() != WRAPPED_LEN {
-            return Ok(None);
-        }
-        let object =
-            self.session
-                .unwrap_key(&CkMechanism::AesKeyWrap, self.key, body, &session_key())?;
-        let value = self.session.get_attributes(object, &[AttributeType::Value]);
-        self.session.destroy_object(object)?;
-        let Some(Attribute::Value(value)) = value?.pop() else {
-            return Err(Error::InvalidValue);
-        };
-        let value = Zeroizing::new(value);
-        let hash = Sha256::digest(bound);
-        Ok(match value.get(SALT_LEN..) {
-            Some(rest) if rest.len() == KEK_LEN + HASH_LEN && rest[KEK_LEN..] == *hash => {
-                Some(Zeroizing::new(rest[..KEK_LEN].to_vec()))
-            }
-            _ => None,
-        })
-    }
-}
-
-const TAG_BITS: Ulong = Ulong::new(8 * TAG_LEN as u64);
-/// RFC 3394 adds one block of 64 bits.
-const WRAPPED_LEN: usize = VALUE_LEN + 8;
-
-/// An object of the session that lets its value be read, and is gone with the session.
-fn session_key() -> Vec<Attribute> {
-    vec![
-        Attribute::Class(ObjectClass::SECRET_KEY),
-        Attribute::KeyType(KeyType::GENERIC_SECRET),
-        Attribute::Token(false),
-        Attribute::Private(true),
-        Attribute::Sensitive(false),
-        Attribute::Extractable(true),
-    ]
 }
 
 impl Format {
