@@ -13,7 +13,10 @@ use kms_plugin::root::{
     remote::{Binding, RemoteRoot},
 };
 
-use super::suite::{Subject, conforms};
+use super::{
+    binding, local_kek,
+    suite::{Subject, conforms},
+};
 use crate::support::server;
 
 /// A new identity in a file, and its recipient.
@@ -87,4 +90,39 @@ async fn what_is_wrapped_opens_with_age_and_an_identity_of_age_keygen() {
     let other = identity(&folder.path().join("other"));
     assert_ne!(other, config);
     assert!(Age::with_identity(&other, &path).is_err());
+}
+
+/// What `docs/roots/age.md` has somebody type who has nothing but age.
+#[tokio::test]
+#[ignore = "builds age"]
+async fn the_page_opens_what_is_stored_with_age_alone() {
+    let page = include_str!("../../../docs/roots/age.md");
+    let script = page.split("```sh\n").nth(1).unwrap();
+    let script = script.split("```").next().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let config = identity(&folder.path().join("recovery.identity"));
+    let kek = local_kek();
+    let wrapped = Age::open(&config)
+        .wrap(&kek, &binding("prod-eu1"))
+        .await
+        .unwrap();
+    fs::write(folder.path().join("wrapped"), &wrapped.ciphertext).unwrap();
+
+    let age = server::binary("age");
+    let path = format!(
+        "{}:{}",
+        age.parent().unwrap().display(),
+        std::env::var("PATH").unwrap()
+    );
+    let done = Command::new("sh")
+        .args(["-euc", script])
+        .current_dir(folder.path())
+        .env("PATH", path)
+        .output()
+        .unwrap();
+    assert!(done.status.success(), "{done:?}");
+    let opened = fs::read(folder.path().join("local-kek")).unwrap();
+    assert!(opened == kek.expose());
+    let file = fs::read(folder.path().join("wrapped.age")).unwrap();
+    assert_eq!(file, Age::age_file(&wrapped).unwrap());
 }
