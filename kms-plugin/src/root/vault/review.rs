@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use hyper::Method;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::{
     Vault,
@@ -24,13 +24,6 @@ const NEEDED: [(&str, &str); 3] = [
 #[derive(Serialize)]
 struct Paths<'a> {
     paths: &'a [String],
-}
-
-/// The answer lists each path by its name, beside other things.
-#[derive(Deserialize)]
-struct Capabilities {
-    #[serde(flatten)]
-    paths: BTreeMap<String, Vec<String>>,
 }
 
 pub(super) async fn review(vault: &Vault) -> Result<Vec<String>, RootError> {
@@ -82,7 +75,7 @@ async fn grants(vault: &Vault) -> Result<Vec<String>, RootError> {
         }
         other => return Err(RootError::unreachable(format!("{CAPABILITIES}: {other}"))),
     };
-    let Capabilities { paths: granted } = answer::data(CAPABILITIES, &body)?;
+    let granted: BTreeMap<String, Vec<String>> = answer::data(CAPABILITIES, &body)?;
     let on = |path: &str| granted.get(path).map_or(&[][..], Vec::as_slice);
     if paths
         .iter()

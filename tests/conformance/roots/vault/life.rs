@@ -1,6 +1,6 @@
 //! The life of a token.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Instant};
 
 use super::*;
 use crate::{roots::unreachable, support::eventually};
@@ -60,9 +60,9 @@ fn while_no_login_succeeds_the_old_token_goes_on_to_its_end_and_the_next_call_tr
     // A batch token is never renewed.
     let role = role_with(&vault, json!({"token_ttl": "6s", "token_type": "batch"}));
     let root = vault::Vault::open(&config(&[vault.endpoint()], site.app_role(&role)));
+    let start = Instant::now();
     let one = site.wrap(&root).unwrap();
     site.write("secret-id", "wrong");
-    let start = std::time::Instant::now();
     eventually("the end of the token", || match site.unwrap(&root, &one) {
         Ok(()) => None,
         Err(error) => Some(unreachable::<()>(Err(error))),

@@ -155,7 +155,12 @@ fn a_token_file_is_read_again_when_it_changed() {
     vault.write("auth/token/revoke", json!({"token": first}));
     site.unwrap(&root, &one).unwrap();
 
+    // What is no token takes nothing from the one at hand.
+    site.write("token", "half a tok");
+    site.unwrap(&root, &one).unwrap();
+
     // A token that is dead is no refusal of the key.
+    site.write("token", &second);
     vault.write("auth/token/revoke", json!({"token": second}));
     let said = unreachable(site.unwrap(&root, &one));
     assert!(said.contains("has expired or was revoked"), "{said}");

@@ -3,13 +3,12 @@ use super::*;
 fn token(age: u64, ttl: u64, whole: u64) -> Token {
     let seconds = Duration::from_secs;
     Token {
-        header: header(Zeroizing::new("hvs.s3cret".to_owned())).unwrap(),
-        renewable: true,
         life: Some(Life {
             since: Instant::now().checked_sub(seconds(age)).unwrap(),
             ttl: seconds(ttl),
             whole: seconds(whole),
         }),
+        ..Token::new(Zeroizing::new("hvs.s3cret".to_owned()), ttl, true).unwrap()
     }
 }
 
@@ -24,10 +23,7 @@ fn a_token_is_due_after_two_thirds_of_its_life() {
 
 #[test]
 fn a_token_that_lives_for_ever_is_never_due() {
-    let token = Token {
-        life: Life::new(0),
-        ..token(1, 1, 1)
-    };
+    let token = token(1, 1, 1).renewed(0, false);
     assert!(token.lives_for_ever() && !token.is_due() && !token.is_over());
 }
 
@@ -36,6 +32,13 @@ fn a_second_less_is_rounding_and_more_is_the_greatest_age() {
     assert!(!token(0, 60, 60).is_cut_short());
     assert!(!token(0, 59, 60).is_cut_short());
     assert!(token(0, 58, 60).is_cut_short());
+}
+
+#[test]
+fn a_renewed_token_remembers_what_it_had_at_first() {
+    let token = token(40, 60, 60).renewed(60, true);
+    assert!(!token.is_due() && !token.is_cut_short());
+    assert!(token.renewed(20, true).is_cut_short());
 }
 
 #[test]
@@ -48,6 +51,9 @@ fn a_token_is_never_shown() {
 #[test]
 fn what_no_header_can_hold_is_no_token() {
     for bad in ["", "a\nb", "a\0"] {
-        assert_eq!(header(Zeroizing::new(bad.to_owned())), None, "{bad:?}");
+        assert!(
+            Token::new(Zeroizing::new(bad.to_owned()), 1, true).is_none(),
+            "{bad:?}"
+        );
     }
 }
