@@ -1,3 +1,5 @@
+use std::path::Path;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -348,4 +350,141 @@ fn with_secrets() -> String {
 fn the_file_that_is_damaged_is_good() {
     with_secrets().parse::<Config>().unwrap();
     assert_eq!(with_secrets().matches(SECRET).count(), 3);
+}
+
+const ROOTS: &str = "\
+apiVersion: ringfence.dev/v1alpha1
+kind: KmsPluginConfiguration
+context: prod-eu1
+socket: {path: /run/kmsplugin/socket.sock}
+roots:
+- name: vault
+  vault: {addresses: [\"https://vault.example:8200\"], key: k8s, caFile: /etc/ca.pem, auth: {tokenFile: /run/token}}
+- name: recovery
+  age: {recipient: age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p}
+keks:
+- {name: main, wrapWith: [vault, recovery]}
+- {name: before, local: {keyFile: /etc/kms-plugin/keys/before.key}}
+";
+
+#[test]
+fn roots_wrap_for_one_kek() {
+    let config: Config = ROOTS.parse().unwrap();
+    let roots = config.under_roots.unwrap();
+    assert_eq!(
+        config.fixed.state_directory,
+        Path::new("/var/lib/kms-plugin")
+    );
+    assert_eq!(config.keks[0].source, KekSource::UnderRoots);
+    assert_eq!((roots.wrap_with, roots.write_quorum), (vec![0, 1], 2));
+    assert_eq!(roots.offline_grace, Duration::from_secs(24 * 3600));
+    assert_eq!(roots.sealed_copies, None);
+    assert!(!roots.roots[0].settings.is_offline() && roots.roots[1].settings.is_offline());
+
+    let more =
+        "offlineGrace: 0s\nstateDirectory: /srv/kms\nsealedCopies: {keyFile: /run/copies}\nkeks:";
+    let text = ROOTS
+        .replace("keks:", more)
+        .replace("[vault, recovery]", "[recovery, vault], writeQuorum: 1");
+    let config: Config = text.parse().unwrap();
+    let roots = config.under_roots.unwrap();
+    assert_eq!((roots.wrap_with, roots.write_quorum), (vec![1, 0], 1));
+    assert_eq!(roots.offline_grace, Duration::ZERO);
+    assert_eq!(roots.sealed_copies.unwrap(), Path::new("/run/copies"));
+    assert_eq!(config.fixed.state_directory, Path::new("/srv/kms"));
+}
+
+#[test]
+fn roots_that_cannot_work_are_refused_by_name() {
+    for (from, to, message) in [
+        (
+            "wrapWith: [vault, recovery]",
+            "wrapWith: [other]",
+            "keks[0].wrapWith: names no root",
+        ),
+        (
+            "wrapWith: [vault, recovery]",
+            "wrapWith: [vault, vault]",
+            "keks[0].wrapWith: names a root twice",
+        ),
+        (
+            "wrapWith: [vault, recovery]",
+            "wrapWith: []",
+            "keks[0].wrapWith: must name a root that can unwrap",
+        ),
+        (
+            "wrapWith: [vault, recovery]",
+            "wrapWith: [recovery]",
+            "keks[0].wrapWith: must name a root that can unwrap",
+        ),
+        (
+            "wrapWith: [vault, recovery]",
+            "wrapWith: [vault], keyId: rf-root-1",
+            "keks[0].keyId: is for a key file",
+        ),
+        (
+            "wrapWith: [vault, recovery]",
+            "wrapWith: [vault], writeQuorum: 2",
+            "keks[0].writeQuorum: must be `all`, or from 1 to 1",
+        ),
+        (
+            "wrapWith: [vault, recovery]",
+            "wrapWith: [vault], writeQuorum: most",
+            "keks[0].writeQuorum: must be `all`",
+        ),
+        (
+            "wrapWith: [vault, recovery]",
+            "local: {keyFile: /k}",
+            "roots: no KEK uses them",
+        ),
+        (
+            "wrapWith: [vault, recovery]",
+            "wrapWith: [vault], local: {keyFile: /k}",
+            "keks[0]: must say where",
+        ),
+        (
+            "local: {keyFile: /etc/kms-plugin/keys/before.key}",
+            "wrapWith: [vault]",
+            "keks[1].wrapWith: there is another KEK",
+        ),
+        (
+            "- name: recovery",
+            "- name: vault",
+            "roots[1].name: names another root already",
+        ),
+        (
+            "  age: {recipient: age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p}\n",
+            "",
+            "roots[1]: must have a name and one of",
+        ),
+        (
+            "recipient: age1ql3",
+            "recipient: age1xx3",
+            "roots[1].age.recipient:",
+        ),
+        (
+            "tokenFile: /run/token",
+            "tokenFile: token",
+            "roots[0].vault.auth.tokenFile: must be an absolute path",
+        ),
+        (
+            "keks:",
+            "offlineGrace: 721h\nkeks:",
+            "offlineGrace: must be a number",
+        ),
+        (
+            "keks:",
+            "stateDirectory: state\nkeks:",
+            "stateDirectory: must be an absolute path",
+        ),
+        (
+            "keks:",
+            "sealedCopies: {keyFile: copies}\nkeks:",
+            "sealedCopies.keyFile: must be an absolute path",
+        ),
+    ] {
+        assert!(ROOTS.contains(from), "{from}");
+        let refusal = refusal(&ROOTS.replacen(from, to, 1));
+        assert!(refusal.starts_with(message), "{to}: {refusal}");
+    }
 }
