@@ -98,7 +98,9 @@ keks: [{{name: main, wrapWith: [vault]}}]
             cpus.push((us.cpu, them.cpu));
         }
         let [rate, p50, cpu] = [rates, p50s, cpus].map(|pairs| Ratio::of(&pairs));
-        println!("throughput {rate}\np50 {p50}\nserver CPU {cpu}");
+        for (what, ratio) in [("calls/s", &rate), ("p50 us", &p50), ("CPU us/call", &cpu)] {
+            println!("{what}: {ratio}, {:.1} / {:.1}", ratio.ours, ratio.bare);
+        }
         if in_flight == 1 {
             target::report("Decrypt, 1 in flight, p50, times Go's", p50.median, ..=0.9);
         } else {

@@ -54,12 +54,7 @@ where
     S: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
 {
     let kek = Local::new(&KeyMaterial::new(Box::new([7; 32])), "bench", 1);
-    let keyring = Keyring::new(vec![Member {
-        name: "bench".to_owned(),
-        root: "local".to_owned(),
-        epoch: 1,
-        kek: Box::new(kek),
-    }])?;
+    let keyring = Keyring::new(vec![Member::local("bench".to_owned(), 1, Box::new(kek))])?;
     let service = KmsService::new(Arc::new(SharedKeyring::new(keyring)));
     let kms = Kms::new(service, Arc::new(Metrics::new()));
     let incoming = stream::iter([Ok::<_, std::io::Error>(stream)]).chain(stream::pending());

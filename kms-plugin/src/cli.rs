@@ -13,9 +13,9 @@ use tracing::level_filters::LevelFilter;
 #[cfg(feature = "pkcs11")]
 use crate::root::pkcs11;
 use crate::{
+    chain::chain,
     check::{self, CheckError},
     daemon::{self, ServeError},
-    load::chain,
     log,
     root::local::{self, KeyFileError},
     status::{self, StatusError},

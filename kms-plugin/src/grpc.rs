@@ -20,8 +20,8 @@ use tonic::{Request, Response, Status, metadata::MetadataMap};
 use tracing::{debug, warn};
 
 use crate::{
+    chain::chain,
     kek::{KekError, Unavailable},
-    load::chain,
     metrics::{Code, Method, Metrics},
     service::{DecryptError, KmsService},
 };

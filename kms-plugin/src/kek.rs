@@ -5,8 +5,6 @@ use std::fmt;
 use async_trait::async_trait;
 use kms_proto::{DekSource, EncryptedDekSource, KeyId};
 
-use crate::local_kek::UnderRoots;
-
 mod sealer;
 
 pub(crate) use sealer::Sealer;
@@ -29,11 +27,6 @@ pub trait Kek: fmt::Debug + Send + Sync {
     fn may_open(&self, wrapped: &EncryptedDekSource) -> bool {
         let _ = wrapped;
         false
-    }
-
-    /// Itself, if roots wrap its local KEKs: there is more to say of it then.
-    fn under_roots(&self) -> Option<&UnderRoots> {
-        None
     }
 
     /// Wraps a DEK source. The answer carries the key id of the key that was really used.

@@ -32,6 +32,32 @@ pub struct Member {
     pub epoch: u32,
     /// The key itself.
     pub kek: Box<dyn Kek>,
+    /// It once more, if roots wrap its local KEKs: there is more to say of it then.
+    pub under_roots: Option<UnderRoots>,
+}
+
+impl Member {
+    /// A KEK in a key file.
+    pub fn local(name: String, epoch: u32, kek: Box<dyn Kek>) -> Self {
+        Self {
+            name,
+            root: "local".to_owned(),
+            epoch,
+            kek,
+            under_roots: None,
+        }
+    }
+
+    /// A KEK whose local KEKs roots wrap.
+    pub fn under_roots(name: String, epoch: u32, kek: &UnderRoots) -> Self {
+        Self {
+            name,
+            root: kek.wrapping_names(),
+            epoch,
+            kek: Box::new(kek.clone()),
+            under_roots: Some(kek.clone()),
+        }
+    }
 }
 
 impl Keyring {
@@ -74,12 +100,13 @@ impl Keyring {
 
     /// The KEK whose local KEKs roots wrap, if there is one.
     pub fn under_roots(&self) -> Option<&UnderRoots> {
-        self.members().find_map(|member| member.kek.under_roots())
+        self.members()
+            .find_map(|member| member.under_roots.as_ref())
     }
 
     /// The state of the KEK that wraps: one in a key file always serves.
     pub fn phase(&self) -> Phase {
-        let under_roots = self.primary().kek.under_roots();
+        let under_roots = self.primary().under_roots.as_ref();
         under_roots.map_or(Phase::Serving, UnderRoots::phase)
     }
 

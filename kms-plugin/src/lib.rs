@@ -36,6 +36,7 @@ pub mod load;
 pub mod log;
 pub mod status;
 
+mod chain;
 mod fields;
 mod notify;
 

@@ -1,13 +1,13 @@
 //! From a configuration file to a keyring that is not in use yet.
 
-use std::{error::Error as StdError, path::Path};
+use std::path::Path;
 
 use kms_proto::KeyId;
 use sha2::{Digest, Sha256};
 
 use crate::{
+    chain::chain,
     config::{self, Config, ConfigError, KekConfig, KekSource},
-    kek::Kek,
     keyring::{Keyring, KeyringError, Member},
     local_kek::UnderRoots,
     root::local::{KeyFileError, Local},
@@ -53,19 +53,14 @@ impl Loaded {
             .into_iter()
             .zip(keks)
             .filter_map(|(kek, local)| {
-                let (root, opened): (_, Box<dyn Kek>) = match (local, under_roots) {
-                    (Some(local), _) => ("local".to_owned(), Box::new(local)),
+                let (name, epoch) = (kek.name, kek.epoch);
+                match (local, under_roots) {
+                    (Some(local), _) => Some(Member::local(name, epoch, Box::new(local))),
                     (None, Some(under_roots)) => {
-                        (under_roots.wrapping_names(), Box::new(under_roots.clone()))
+                        Some(Member::under_roots(name, epoch, under_roots))
                     }
-                    (None, None) => return None,
-                };
-                Some(Member {
-                    name: kek.name,
-                    root,
-                    epoch: kek.epoch,
-                    kek: opened,
-                })
+                    (None, None) => None,
+                }
             });
         Keyring::new(members.collect())
     }
@@ -91,18 +86,6 @@ impl Reading {
             outcome,
         }
     }
-}
-
-/// An error and its causes, in one line.
-pub fn chain(error: &dyn StdError) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }
 
 fn load(text: &str) -> Result<Loaded, LoadError> {

@@ -5,9 +5,9 @@
 //! its roots are away. A key id names the versions of the roots' keys that wrapped the local KEK, never
 //! the local KEK itself (KEP-3299).
 //!
-//! [`UnderRoots`] is the KEK that the keyring sees. Behind it, a [`keeper`] holds the local KEK that wraps,
-//! [`held`] the opened ones, [`state_dir`] what outlives the process; a [`guarded`] root is asked one call
-//! at a time, and what it answers moves its [`outage`].
+//! [`UnderRoots`] is the KEK that the keyring sees. Behind it a keeper, a task of its own, sees that there is
+//! a local KEK that wraps; the opened ones are held in memory, and [`state_dir`] has what outlives the process.
+//! A [`guarded`] root is asked one call at a time, and what it answers moves its [`Outage`].
 
 use std::{
     fmt,
@@ -31,12 +31,14 @@ pub mod guarded;
 mod held;
 mod keeper;
 mod outage;
+mod shared;
 pub mod state_dir;
 mod under_roots;
 
 pub use copies::SealedCopies;
 pub use outage::{Outage, Standing};
-pub use under_roots::{Phase, Settings, UnderRoots};
+pub use shared::{Phase, Settings};
+pub use under_roots::UnderRoots;
 
 /// Names this construction in every key id and ciphertext made with it.
 const LABEL: &[u8] = b"ringfence/local-kek/v1";

@@ -12,9 +12,10 @@ use tokio::{
 use tracing::{error, info};
 
 use crate::{
+    chain::chain,
     config::Fixed,
     keyring::{KeyringError, ProbeError, ReplaceError, SharedKeyring},
-    load::{LoadError, Loaded, Reading, Seen, chain},
+    load::{LoadError, Loaded, Reading, Seen},
     metrics::Metrics,
     notify,
     roots::{Roots, RootsError},

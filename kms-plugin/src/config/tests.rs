@@ -298,7 +298,7 @@ fn nothing_of_the_file_is_quoted() {
         }
         for text in texts {
             if let Err(error) = text.parse::<Config>() {
-                let shown = format!("{} {error:?}", crate::load::chain(&error));
+                let shown = format!("{} {error:?}", crate::chain::chain(&error));
                 assert!(!shown.contains(&secret[..8]), "{shown}");
             }
         }
@@ -316,7 +316,7 @@ proptest! {
     fn a_damaged_file_never_panics_and_is_never_quoted(bytes in damaged(with_secrets())) {
         let text = String::from_utf8_lossy(&bytes);
         if let Err(error) = text.parse::<Config>() {
-            let said = format!("{} {error:?}", crate::load::chain(&error));
+            let said = format!("{} {error:?}", crate::chain::chain(&error));
             prop_assert!(!tells(&said, SECRET), "{said}");
         }
     }

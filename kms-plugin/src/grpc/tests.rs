@@ -13,15 +13,16 @@ fn kms() -> (Kms, Arc<SharedKeyring>) {
 }
 
 fn keyring(seeds: &[u8]) -> Keyring {
-    let member = |seed: &u8| Member {
-        name: seed.to_string(),
-        root: "local".to_owned(),
-        epoch: 1,
-        kek: Box::new(Local::new(
-            &KeyMaterial::new(Box::new([*seed; 32])),
-            "test",
+    let member = |seed: &u8| {
+        Member::local(
+            seed.to_string(),
             1,
-        )),
+            Box::new(Local::new(
+                &KeyMaterial::new(Box::new([*seed; 32])),
+                "test",
+                1,
+            )),
+        )
     };
     Keyring::new(seeds.iter().map(member).collect()).unwrap()
 }

@@ -7,16 +7,15 @@ use crate::{
 };
 
 fn local(seed: u8, epoch: u32) -> Member {
-    Member {
-        name: format!("key-{seed}"),
-        root: "local".to_owned(),
+    Member::local(
+        format!("key-{seed}"),
         epoch,
-        kek: Box::new(Local::new(
+        Box::new(Local::new(
             &KeyMaterial::new(Box::new([seed; 32])),
             "test",
             epoch,
         )),
-    }
+    )
 }
 
 fn keyring(members: impl IntoIterator<Item = Member>) -> Keyring {

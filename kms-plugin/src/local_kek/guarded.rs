@@ -12,7 +12,7 @@ use tracing::debug;
 
 use super::outage::{Outage, Standing};
 use crate::{
-    load::chain,
+    chain::chain,
     root::{
         local::KeyMaterial,
         remote::{Binding, RemoteRoot, RootError, RootVersion, WrappedKek},

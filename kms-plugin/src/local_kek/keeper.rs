@@ -21,8 +21,8 @@ use super::{
     held::OpenError,
     key_id,
     outage::Standing,
+    shared::{Phase, Shared},
     state_dir::{Current, unix_now},
-    under_roots::{Inner, Phase},
 };
 use crate::root::{
     local::KeyMaterial,
@@ -43,7 +43,7 @@ const CONTACTS_EVERY: Duration = Duration::from_secs(60);
 
 /// The keeper of one [`UnderRoots`](super::UnderRoots).
 pub(super) struct Keeper {
-    inner: Arc<Inner>,
+    inner: Arc<Shared>,
     /// When the local KEK that wraps was made, as Unix time, and how often it was used before it was opened here.
     made_at: u64,
     uses_before: u64,
@@ -68,7 +68,7 @@ struct Probed {
 }
 
 impl Keeper {
-    pub(super) fn new(inner: Arc<Inner>) -> Self {
+    pub(super) fn new(inner: Arc<Shared>) -> Self {
         Self {
             inner,
             made_at: 0,

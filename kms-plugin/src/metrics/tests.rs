@@ -6,13 +6,7 @@ use crate::{
 
 fn keyring() -> Keyring {
     let kek = Local::new(&KeyMaterial::new(Box::new([1; 32])), "test", 1);
-    Keyring::new(vec![Member {
-        name: "one".to_owned(),
-        root: "local".to_owned(),
-        epoch: 1,
-        kek: Box::new(kek),
-    }])
-    .unwrap()
+    Keyring::new(vec![Member::local("one".to_owned(), 1, Box::new(kek))]).unwrap()
 }
 
 fn value(metrics: &Metrics, series: &str) -> Option<String> {

@@ -32,7 +32,10 @@ pub struct Config {
 
 /// A KEK made from a key file.
 ///
-/// It wraps as [`Sealer`] does.
+/// A ciphertext is `format (1) || nonce (24) || XAES-256-GCM ciphertext || tag (16)`, with XAES-256-GCM
+/// as C2SP specifies it (<https://c2sp.org/XAES-256-GCM>): its nonces are long enough to be drawn
+/// at random for ever. The authenticated data are label, context, key id and annotations, each
+/// after its length.
 ///
 /// A key id is `rf-local-` and the first 128 bits of SHA-256 over label, HKDF(key, "key id") and
 /// epoch, each after its length. So it says nothing of the key, every node computes the same, and

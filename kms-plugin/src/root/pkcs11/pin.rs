@@ -8,7 +8,7 @@ use std::{
 
 use zeroize::Zeroizing;
 
-use crate::{file, load::chain};
+use crate::{chain::chain, file};
 
 /// More than any token takes, in bytes.
 const MAX_LEN: u64 = 256;

@@ -174,7 +174,7 @@ fn check(content: &[u8], secrets: &[&str]) -> Result<(), TestCaseError> {
             path: "/etc/kms-plugin/keys/a.key".into(),
             refusal,
         };
-        let said = format!("{} {error:?}", crate::load::chain(&error));
+        let said = format!("{} {error:?}", crate::chain::chain(&error));
         for secret in secrets {
             prop_assert!(!tells(&said, secret), "{said}");
         }
