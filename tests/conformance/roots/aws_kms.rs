@@ -27,6 +27,7 @@ use amazon::Amazon;
 mod amazon;
 mod answers;
 mod children;
+mod daemon;
 mod logins;
 mod policies;
 mod replicas;
