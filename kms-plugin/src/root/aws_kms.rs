@@ -48,8 +48,9 @@ const KIND: &str = "aws-kms";
 const MAX_CIPHERTEXT_LEN: usize = 6144;
 /// The version of a key whose material AWS does not name: it is never rotated.
 const ONLY_VERSION: &str = "1";
-/// How long a replica that answered is asked first.
-const STAY_WITH_REPLICA: Duration = Duration::from_secs(60);
+/// How long a replica that answered is asked first. Shorter than the daemon waits between two looks at the
+/// key, so that each look is one at the first place, which alone can refuse.
+const STAY_WITH_REPLICA: Duration = Duration::from_secs(15);
 
 /// A key of AWS KMS, and its replicas in other regions.
 ///
@@ -70,8 +71,8 @@ impl AwsKms {
         }
     }
 
-    /// Asks one place after the other until one can be reached. What the first said is what is wrong:
-    /// that a replica refuses says little while the key itself cannot be asked.
+    /// Asks one place after the other until one answers. Only the first of the configuration can refuse:
+    /// what a replica denies may be its own policy's mistake.
     async fn first_reached<'a, T>(
         &'a self,
         ask: impl Fn(Call<'a>) -> Answer<'a, T>,
@@ -85,7 +86,7 @@ impl AwsKms {
                     self.prefer(index);
                     return Ok(answer);
                 }
-                Err(error @ RootError::Refused { .. }) if unreachable.is_some() => error,
+                Err(error @ RootError::Refused { .. }) if index > 0 => error,
                 Err(error @ RootError::Unreachable { .. }) => error,
                 Err(error) => return Err(error),
             };

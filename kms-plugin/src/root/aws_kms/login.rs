@@ -12,7 +12,7 @@ use aws_config::{
     default_provider::credentials::DefaultCredentialsChain,
     profile::ProfileFileCredentialsProvider, provider_config::ProviderConfig,
 };
-use aws_credential_types::provider::future;
+use aws_credential_types::provider::{error::CredentialsError, future};
 use aws_runtime::env_config::file::{EnvConfigFileKind, EnvConfigFiles};
 use aws_sdk_kms::config::{
     BehaviorVersion, IdentityCache, ProvideCredentials, Region, SharedCredentialsProvider,
@@ -30,6 +30,8 @@ use crate::file::{self, ReadError};
 /// How long one place gets for a call where there is another that may be asked. Where there is none, the
 /// caller's own limit holds.
 const LIMIT_WITH_REPLICAS: Duration = Duration::from_secs(2);
+/// How long a login may take: less than the daemon gives a call, so that it can be said what took so long.
+const LOGIN_LIMIT: Duration = Duration::from_secs(4);
 /// The longest file of credentials.
 const MAX_FILE_LEN: u64 = 256 * 1024;
 
@@ -99,6 +101,7 @@ impl Login {
             let sts = self.sts(&region, Some((&credentials, &cache)));
             credentials = SharedCredentialsProvider::new(AssumedRole::new(sts, role.clone()));
         }
+        credentials = SharedCredentialsProvider::new(InTime(credentials));
         let kms = |Place { key, endpoint }: &Place| {
             let mut builder = aws_sdk_kms::Config::builder()
                 .behavior_version(BehaviorVersion::v2026_01_12())
@@ -185,6 +188,24 @@ impl Login {
         }
         builder.set_endpoint_url(self.config.sts_endpoint.clone());
         aws_sdk_sts::Client::from_conf(builder.build())
+    }
+}
+
+/// Credentials within [`LOGIN_LIMIT`], or the word that there were none: the SDK's own limit is as long as the
+/// daemon's.
+#[derive(Debug)]
+struct InTime(SharedCredentialsProvider);
+
+impl ProvideCredentials for InTime {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        future::ProvideCredentials::new(async {
+            tokio::time::timeout(LOGIN_LIMIT, self.0.provide_credentials())
+                .await
+                .unwrap_or_else(|_| Err(CredentialsError::provider_error(LoginError::TimedOut)))
+        })
     }
 }
 
@@ -279,6 +300,11 @@ pub(super) enum LoginError {
     Empty(PathBuf),
     #[error("STS answered without credentials")]
     NoCredentials,
+    #[error(
+        "no credentials within {} s; see that where they come from can be reached",
+        LOGIN_LIMIT.as_secs()
+    )]
+    TimedOut,
 }
 
 fn with_cause(error: &ReadError) -> String {

@@ -1,6 +1,6 @@
 //! Who the plugin is to AWS: each way to log in, and credentials that change under it.
 
-use std::{fs, os::unix::fs::symlink};
+use std::{fs, net::TcpListener, os::unix::fs::symlink};
 
 use kms_plugin::root::aws_kms::AssumeRole;
 
@@ -253,6 +253,23 @@ async fn a_login_that_is_denied_is_no_refusal() {
             assert!(!words.contains("session"), "{words}");
         }
     }
+}
+
+/// Within the five seconds that the daemon gives a call.
+#[tokio::test]
+async fn a_login_without_an_answer_is_given_up_and_said() {
+    let (site, aws) = (Site::new(), aws());
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut config = site.config(KEY, &aws.endpoint());
+    config.sts_endpoint = Some(format!("http://{}", silent.local_addr().unwrap()));
+    config.assume_role = Some(AssumeRole {
+        arn: ROLE.to_owned(),
+        external_id: None,
+        source_arn: None,
+    });
+    let words = unreachable(AwsKms::open(&config).version().await);
+    assert!(words.contains("cannot log in"), "{words}");
+    assert!(words.contains("within 4 s"), "{words}");
 }
 
 #[tokio::test]

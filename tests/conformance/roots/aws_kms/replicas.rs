@@ -95,22 +95,32 @@ async fn the_first_region_is_kept_to_while_it_answers() {
     assert_eq!(there.take_seen().len(), 1);
 }
 
-/// A replica that denies says nothing of the key, which nobody could ask.
+/// A replica that denies says nothing of the key; what the first region says counts, whichever was asked before.
 #[tokio::test]
-async fn no_replica_revokes_a_key_that_is_away() {
-    let (site, there) = (Site::new(), AwsReplies::start(None));
-    let root = open(
-        &site,
-        &format!("http://127.0.0.1:{}", free_port()),
-        &there.endpoint(),
-    );
-    there.always(Reply::error(400, "AccessDeniedException", "denied"));
+async fn no_replica_revokes_the_key_and_none_keeps_it_alive() {
+    let site = Site::new();
+    let (here, there) = (AwsReplies::start(None), AwsReplies::start(None));
+    let root = open(&site, &here.endpoint(), &there.endpoint());
+    let denied = Reply::error(400, "AccessDeniedException", "denied");
+    here.always(Reply::error(503, "ServiceUnavailableException", ""));
+    there.always(denied.clone());
     let words = unreachable(root.version().await);
-    assert!(
-        words.contains("eu-central-1") && words.contains("eu-west-1"),
-        "{words}"
-    );
-    assert!(words.contains("AccessDeniedException"), "{words}");
+    assert!(words.contains("eu-central-1: Serv"), "{words}");
+    assert!(words.contains("eu-west-1: AccessDenied"), "{words}");
+
+    // From here on the replica is asked first.
+    there.always(described(THERE, "Enabled"));
+    root.version().await.unwrap();
+    there.always(denied.clone());
+    unreachable(root.version().await);
+    there.always(described(THERE, "Enabled"));
+    root.version().await.unwrap();
+    there.always(denied.clone());
+    here.always(described(HERE, "Enabled"));
+    root.version().await.unwrap();
+    here.always(denied);
+    there.always(described(THERE, "Enabled"));
+    refused(root.version().await);
 }
 
 /// The caller's time limit ends a call to the only region.
