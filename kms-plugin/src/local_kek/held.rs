@@ -104,7 +104,9 @@ impl Held {
         if let Some(slot) = slots.opened.get(&id) {
             return Ok(Arc::clone(&slot.kek));
         }
-        if let Some(done) = slots.opening.get(&id) {
+        // One whose task panicked never ends, and is begun anew.
+        let ends = |done: &&watch::Receiver<_>| done.has_changed().is_ok();
+        if let Some(done) = slots.opening.get(&id).filter(ends) {
             return Err(done.clone());
         }
         let (tell, done) = watch::channel(None);

@@ -56,6 +56,7 @@ pub(super) struct Keeper {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Told {
     Nothing,
+    Starting,
     Serving,
     Degraded,
     Stopped,
@@ -90,7 +91,12 @@ impl Keeper {
             loop {
                 tokio::select! {
                     () = &mut wake => break,
-                    Some(envelope) = arrivals.recv() => self.remember(&envelope).await,
+                    Some(envelope) = arrivals.recv() => {
+                        self.remember(&envelope).await;
+                        if let Some(kek) = self.inner.held.get(envelope.id()) {
+                            self.seal(&kek).await;
+                        }
+                    }
                 }
             }
         }
@@ -130,6 +136,7 @@ impl Keeper {
     async fn settle(&mut self, probed: &[Probed]) -> Result<(), String> {
         if !probed
             .iter()
+            .filter(|one| one.version.is_some())
             .any(|one| self.root(one).is_some_and(|root| !root.is_offline()))
         {
             return Ok(());
@@ -173,7 +180,7 @@ impl Keeper {
             wrapped,
             material,
             self.made_at,
-            self.uses_before,
+            self.uses_before.saturating_add(current.uses()),
         )
         .await
     }
@@ -368,7 +375,7 @@ impl Keeper {
     async fn stop_or_go_on(&mut self) {
         let phase = self.inner.phase();
         let told = match &phase {
-            Phase::Starting(_) => Told::Nothing,
+            Phase::Starting(_) => Told::Starting,
             Phase::Serving => Told::Serving,
             Phase::Degraded { .. } => Told::Degraded,
             Phase::Refused(_) | Phase::GraceOver(_) => Told::Stopped,
@@ -376,7 +383,8 @@ impl Keeper {
         let changed = told != self.told;
         self.told = told;
         match phase {
-            Phase::Starting(what) => warn!(what, "starting: no local KEK yet"),
+            Phase::Starting(what) if changed => warn!(what, "starting: no local KEK yet"),
+            Phase::Starting(_) => {}
             Phase::Serving if changed => info!("serving: a root answers"),
             Phase::Serving => {}
             Phase::Degraded { what, left } if changed => {

@@ -7,6 +7,10 @@ const REFUSALS: u32 = 3;
 /// The time from the first to the last of them at least.
 const REFUSED_FOR: Duration = Duration::from_secs(30);
 
+/// How long a good answer counts as that. A root is asked more often; if it is not, whoever should do so is
+/// stuck, and what is not asked is not good.
+const GOOD_FOR: Duration = Duration::from_secs(60);
+
 /// What is known of one root. Moved by the outcome of every call; says where it stands at any time.
 ///
 /// A root that cannot be reached is borne for a time, counted from the last contact. One that refuses the
@@ -148,11 +152,14 @@ impl Outage {
         let trouble = silence.or(refusals);
         match (self.since_contact(now), trouble) {
             (None, trouble) => Standing::Unknown(trouble.cloned()),
-            (Some(_), None) if self.contact.is_some_and(|contact| contact.witnessed) => {
+            (Some(age), None)
+                if age <= GOOD_FOR && self.contact.is_some_and(|contact| contact.witnessed) =>
+            {
                 Standing::Good
             }
             (Some(age), trouble) => {
-                let what = trouble.map_or_else(|| "not asked yet".to_owned(), Clone::clone);
+                let unasked = || format!("was not asked for {age:.0?}");
+                let what = trouble.map_or_else(unasked, Clone::clone);
                 // Nothing is borne at all if nothing is to be: not even the moment of the last contact.
                 match grace.checked_sub(age).filter(|_| !grace.is_zero()) {
                     Some(left) => Standing::Borne { what, left },
@@ -190,9 +197,11 @@ mod tests {
         assert_eq!(outage.standing(start + GRACE, GRACE), never);
 
         outage.answered(start);
+        assert_eq!(outage.standing(start + seconds(60), GRACE), Standing::Good);
         assert_eq!(
-            outage.standing(start + seconds(7200), GRACE),
-            Standing::Good
+            borne(&outage, start + seconds(61)),
+            Some(seconds(3539)),
+            "nobody asks any more"
         );
         outage.silent(start + seconds(10), "down".to_owned());
         assert_eq!(borne(&outage, start + seconds(600)), Some(seconds(3000)));

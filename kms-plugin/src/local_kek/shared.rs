@@ -4,7 +4,7 @@
 use std::{
     fmt,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -17,6 +17,7 @@ use super::{
     Envelope, LocalKek, SealedCopies, binding,
     guarded::{Guarded, Patience},
     held::{Held, OpenError, Opened},
+    key_id,
     outage::Standing,
     state_dir::StateDir,
 };
@@ -91,7 +92,7 @@ pub(super) struct Shared {
     pub(super) looked: AtomicBool,
     /// The key id of before, which Status goes on answering within the grace though nothing can be
     /// unwrapped yet: an apiserver that has its seed in memory needs no more to go on writing.
-    pub(super) remembered: Option<KeyId>,
+    pub(super) remembered: Mutex<Option<KeyId>>,
     pub(super) seen: mpsc::Sender<Envelope>,
     /// Told at the end of every round of the keeper.
     pub(super) turns: watch::Sender<()>,
@@ -117,8 +118,20 @@ impl Shared {
     pub(super) fn set_current(&self, kek: Option<Arc<LocalKek>>) {
         if let Some(kek) = &kek {
             self.held.insert(Arc::clone(kek));
+            *self.lock_remembered() = Some(key_id(kek.envelope(), self.settings.epoch));
         }
         *self.current.lock().unwrap_or_else(PoisonError::into_inner) = kek;
+    }
+
+    /// The key id that was answered last.
+    pub(super) fn remembered(&self) -> Option<KeyId> {
+        self.lock_remembered().clone()
+    }
+
+    fn lock_remembered(&self) -> MutexGuard<'_, Option<KeyId>> {
+        self.remembered
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// From memory, at the time of asking: that nothing is served beyond its time hangs on no task.

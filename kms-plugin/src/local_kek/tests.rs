@@ -388,6 +388,29 @@ async fn a_new_version_of_the_roots_key_is_a_new_local_kek_under_another_id() {
     assert_eq!(new.key_id, under_roots.key_id().unwrap());
     opens(&under_roots, &old).await.unwrap();
     opens(&under_roots, &new).await.unwrap();
+
+    // Nor does the old id come back when all had to be wiped.
+    root.set(Mood::Refusing);
+    until(|| under_roots.key_id().is_err()).await;
+    root.set(Mood::Well);
+    until(|| under_roots.key_id().is_ok()).await;
+    assert_eq!(under_roots.key_id().unwrap(), new.key_id);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_cannot_be_opened_for_a_panic_is_tried_again() {
+    let held = Arc::new(held::Held::default());
+    let id = KekId([1; 16]);
+    let panics = async { panic!("a fault of the test's") };
+    assert!(held.open(id, panics).await.is_err());
+    let wrapped = WrappedKek {
+        version: "puppet:k#1".parse().unwrap(),
+        ciphertext: vec![1],
+    };
+    let envelope = Envelope::new(id, vec![wrapped]).unwrap();
+    let kek = LocalKek::new(envelope, KeyMaterial::new(Box::new([1; 32])), "test");
+    let opened = held.open(id, async { Ok(Arc::new(kek)) }).await;
+    assert_eq!(opened.unwrap().id(), id);
 }
 
 #[tokio::test(start_paused = true)]

@@ -57,7 +57,7 @@ impl UnderRoots {
             settings,
             held: before.map_or_else(Arc::default, |before| Arc::clone(&before.inner.held)),
             current: Mutex::default(),
-            remembered,
+            remembered: Mutex::new(remembered),
             looked: AtomicBool::new(false),
             seen,
             turns: watch::Sender::new(()),
@@ -126,12 +126,12 @@ impl UnderRoots {
 #[async_trait]
 impl Kek for UnderRoots {
     fn key_id(&self) -> Result<KeyId, Unavailable> {
-        match (self.inner.usable(), &self.inner.remembered) {
-            (Ok(kek), _) => Ok(key_id(kek.envelope(), self.inner.settings.epoch)),
-            (Err(Unavailable::Starting(_)), Some(key_id)) if self.inner.is_borne() => {
-                Ok(key_id.clone())
+        match self.inner.usable() {
+            Ok(kek) => Ok(key_id(kek.envelope(), self.inner.settings.epoch)),
+            Err(starting @ Unavailable::Starting(_)) if self.inner.is_borne() => {
+                self.inner.remembered().ok_or(starting)
             }
-            (Err(unavailable), _) => Err(unavailable),
+            Err(unavailable) => Err(unavailable),
         }
     }
 
