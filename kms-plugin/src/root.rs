@@ -49,19 +49,21 @@ impl RemoteConfig {
     /// # Errors
     /// There is no such identity in the file.
     pub fn open(&self, identity: Option<&Path>) -> Result<Box<dyn RemoteRoot>, OpenError> {
-        Ok(match *self {
+        // With other features, or none, there is nothing to open with it.
+        let _ = identity;
+        match *self {
             #[cfg(feature = "vault")]
-            Self::Vault(ref config) => Box::new(vault::Vault::open(config)),
+            Self::Vault(ref config) => Ok(Box::new(vault::Vault::open(config))),
             #[cfg(feature = "aws-kms")]
-            Self::AwsKms(ref config) => Box::new(aws_kms::AwsKms::open(config)),
+            Self::AwsKms(ref config) => Ok(Box::new(aws_kms::AwsKms::open(config))),
             #[cfg(feature = "pkcs11")]
-            Self::Pkcs11(ref config) => Box::new(pkcs11::Pkcs11::open(config)),
+            Self::Pkcs11(ref config) => Ok(Box::new(pkcs11::Pkcs11::open(config))),
             #[cfg(feature = "age")]
-            Self::Age(ref config) => Box::new(match identity {
+            Self::Age(ref config) => Ok(Box::new(match identity {
                 Some(file) => age::Age::with_identity(config, file)?,
                 None => age::Age::open(config),
-            }),
-        })
+            })),
+        }
     }
 }
 

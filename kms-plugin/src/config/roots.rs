@@ -111,6 +111,8 @@ pub(super) fn config(
 }
 
 fn settings(root: written::Root, at: &str) -> Result<RemoteConfig, ConfigError> {
+    // Without any feature it has a name and nothing else.
+    let _ = &root;
     let mut found = Vec::new();
     #[cfg(feature = "vault")]
     if let Some(vault) = root.vault {
