@@ -163,13 +163,23 @@ impl fmt::Display for Answer {
             .max()
             .unwrap_or(0)
             .max(3);
-        writeln!(f, "\n{:width$}  ROLE     ROOT   EPOCH  KEY ID", "KEK")?;
+        let places = keks.iter().map(|kek| kek.root.len()).max();
+        let place = places.unwrap_or(0).max(4);
+        writeln!(
+            f,
+            "\n{:width$}  ROLE     {:place$}  EPOCH  KEY ID",
+            "KEK", "ROOT"
+        )?;
         for (index, kek) in keks.iter().enumerate() {
             let role = if index == 0 { "wraps" } else { "unwraps" };
+            let key_id = match kek.key_id.as_str() {
+                "" => "none now",
+                key_id => key_id,
+            };
             writeln!(
                 f,
-                "{:width$}  {role:<7}  {:<5}  {:>5}  {}",
-                kek.name, kek.root, kek.epoch, kek.key_id
+                "{:width$}  {role:<7}  {:place$}  {:>5}  {key_id}",
+                kek.name, kek.root, kek.epoch
             )?;
         }
         if roots.is_empty() {
@@ -198,7 +208,7 @@ impl fmt::Display for Answer {
                 if root.covers { "yes" } else { "no" },
                 root.calls,
                 root.failed_calls,
-                root.version,
+                shortened(&root.version),
             )?;
         }
         for root in roots.iter().filter(|root| !root.trouble.is_empty()) {
@@ -214,6 +224,24 @@ fn ago(unix_seconds: u64) -> String {
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_secs());
     span(now.saturating_sub(unix_seconds))
+}
+
+/// As much of both ends as the table has room for; `-o json` has it all.
+fn shortened(version: &str) -> String {
+    const ENDS: usize = 17;
+    let (Some(head), Some(tail)) = (
+        version.get(..ENDS),
+        version
+            .len()
+            .checked_sub(ENDS)
+            .and_then(|at| version.get(at..)),
+    ) else {
+        return version.to_owned();
+    };
+    if version.len() <= 2 * ENDS + 1 {
+        return version.to_owned();
+    }
+    format!("{head}…{tail}")
 }
 
 /// A time in the largest fitting unit.
@@ -250,4 +278,18 @@ pub enum StatusError {
     /// The operating system refused something basic.
     #[error("cannot set up the runtime")]
     Runtime(#[source] io::Error),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_version_keeps_both_ends() {
+        for whole in ["", "vault:transit/k8s#1@1795550819"] {
+            assert_eq!(shortened(whole), whole);
+        }
+        let age = "age:age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p#1";
+        assert_eq!(shortened(age), "age:age1ql3z7hjy5…kg5sfn9aqmcac8p#1");
+    }
 }

@@ -10,6 +10,7 @@ mod calls;
 mod files;
 mod module;
 mod outside;
+mod roots;
 mod rotation;
 mod socket;
 

@@ -1,0 +1,103 @@
+//! Roots that do not answer: what a daemon says and does without any. With roots that do, it is tried in the
+//! conformance tests.
+
+use std::{fs, os::unix::fs::PermissionsExt};
+
+use kms_proto::wire::v2::StatusRequest;
+
+use crate::support::{
+    eventually,
+    plugin::{Plugin, Site, kms_plugin},
+    server::free_port,
+};
+
+/// A site whose one root is a Vault where nobody listens.
+fn site() -> Site {
+    let site = Site::new();
+    site.write_secret("token", "none");
+    site.write_config(&format!(
+        "{}stateDirectory: {}
+roots: [{{name: vault, vault: {{addresses: [\"http://127.0.0.1:{}\"], key: k8s, auth: {{tokenFile: {}}}}}}}]
+keks: [{{name: main, wrapWith: [vault]}}]
+",
+        site.settings,
+        site.path("state").display(),
+        free_port(),
+        site.path("token").display(),
+    ));
+    site
+}
+
+#[tokio::test]
+async fn a_daemon_serves_before_its_roots_do_and_says_what_is_missing() {
+    let site = site();
+    let plugin = Plugin::start(&site);
+    assert_eq!(plugin.get("/livez").0, 200);
+    let why = eventually("it has asked", || {
+        let (status, text) = plugin.get("/readyz");
+        assert_eq!(status, 503, "{text}");
+        text.contains("cannot be reached").then_some(text)
+    });
+    assert!(why.starts_with(r#"starting: the root "vault""#), "{why}");
+    let error = plugin
+        .client()
+        .await
+        .status(StatusRequest {})
+        .await
+        .unwrap_err();
+    assert_eq!(error.code(), tonic::Code::FailedPrecondition);
+    assert!(error.message().contains("vault"), "{error}");
+    assert_eq!(plugin.metric(r#"ringfence_state{state="starting"}"#), 1.0);
+    assert_eq!(
+        plugin.metric(r#"ringfence_root_up{root="vault",kind="vault"}"#),
+        0.0
+    );
+
+    let status = site.run("status");
+    let text = String::from_utf8(status.stdout).unwrap();
+    assert!(
+        text.starts_with("state     starting\nreason    the root"),
+        "{text}"
+    );
+    // What went wrong has a line of its own, as long as it is.
+    let mut table = text
+        .lines()
+        .filter(|line| !line.contains("cannot be reached"));
+    assert!(table.all(|line| line.chars().count() <= 100), "{text}");
+
+    let check = site.run("check");
+    assert_eq!(check.status.code(), Some(4), "{check:?}");
+}
+
+#[test]
+fn a_state_directory_is_one_daemons_and_nobody_elses() {
+    let (one, other) = (site(), site());
+    let _plugin = Plugin::start(&one);
+    let config = fs::read_to_string(other.config()).unwrap();
+    let [theirs, ours] = [&other, &one].map(|site| site.path("state").display().to_string());
+    other.write_config(&config.replace(&theirs, &ours));
+    let refused = other.run("serve");
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(refused.status.code(), Some(3), "{said}");
+    assert!(said.contains("in use by another kms-plugin"), "{said}");
+
+    let open = site();
+    fs::create_dir(open.path("state")).unwrap();
+    fs::set_permissions(open.path("state"), fs::Permissions::from_mode(0o777)).unwrap();
+    let refused = open.run("serve");
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(refused.status.code(), Some(3), "{said}");
+    assert!(said.contains("chmod go-w"), "{said}");
+}
+
+#[test]
+fn a_recovery_needs_a_root_that_it_recovers_from() {
+    let site = site();
+    let refused = kms_plugin(&["recover", "--identity", "/nowhere", "--config"])
+        .arg(site.config())
+        .output()
+        .unwrap();
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(refused.status.code(), Some(3), "{said}");
+    assert!(said.contains("lists no recovery root"), "{said}");
+}
