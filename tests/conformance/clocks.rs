@@ -26,6 +26,7 @@ use crate::{
 pub(crate) mod away;
 pub(crate) mod disagreement;
 mod disaster;
+mod moving;
 pub(crate) mod outage;
 pub(crate) mod refusals;
 pub(crate) mod reload;
