@@ -88,7 +88,10 @@ fn tls_is_refused_unless_both_sides_are_known() {
     refused(&store, &[cert, key], 4, &unknown);
     let nobody = [&*endpoint, advice, "--cert and --key against the CA"];
     refused(&store, &[&ca], 4, &nobody);
-    let server = [file("cert", "server.pem"), file("key", "server.key")];
+    let server = [
+        file("cert", "server-only.pem"),
+        file("key", "server-only.key"),
+    ];
     refused(&store, &[&ca, &server[0], &server[1]], 4, &nobody);
     let missing = file("cacert", "missing.pem");
     let words = ["missing.pem", "No such file", "see that it exists"];
