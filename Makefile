@@ -60,7 +60,7 @@ kms-contract:
 # Ratios against the limits and the peers of the same run; see benches/. Every verdict is added to
 # benches/history.tsv.
 #   make bench [RINGFENCE_BENCH_OBJECTS=1000000]
-bench: SERVERS := etcd kube-apiserver-fast kube-controller-manager kms-reference vault
+bench: SERVERS := etcd kube-apiserver-fast kube-controller-manager kms-reference moto vault
 bench: servers
 	RINGFENCE_BENCH_HISTORY=$(CURDIR)/benches/history.tsv \
 	RINGFENCE_BENCH_LABEL="$$(date -u +%F)	$$(git describe --always --dirty)" \
