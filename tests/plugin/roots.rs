@@ -1,28 +1,35 @@
 //! Roots that do not answer: what a daemon says and does without any. With roots that do, it is tried in the
 //! conformance tests.
 
-use std::{fs, os::unix::fs::PermissionsExt};
+use std::{fs, os::unix::fs::PermissionsExt, time::Duration};
 
-use kms_proto::wire::v2::StatusRequest;
+use kms_proto::{
+    Envelope, KekId, LOCAL_KEK_ANNOTATION, WrappedKek,
+    wire::v2::{DecryptRequest, StatusRequest},
+};
 
 use crate::support::{
     eventually,
+    gatehouse::{Gate, Gatehouse},
     plugin::{Plugin, Site, kms_plugin},
     server::free_port,
 };
 
 /// A site whose one root is a Vault where nobody listens.
 fn site() -> Site {
+    site_at(&format!("http://127.0.0.1:{}", free_port()))
+}
+
+fn site_at(vault: &str) -> Site {
     let site = Site::new();
     site.write_secret("token", "none");
     site.write_config(&format!(
         "{}stateDirectory: {}
-roots: [{{name: vault, vault: {{addresses: [\"http://127.0.0.1:{}\"], key: k8s, auth: {{tokenFile: {}}}}}}}]
+roots: [{{name: vault, vault: {{addresses: [\"{vault}\"], key: k8s, auth: {{tokenFile: {}}}}}}}]
 keks: [{{name: main, wrapWith: [vault]}}]
 ",
         site.settings,
         site.path("state").display(),
-        free_port(),
         site.path("token").display(),
     ));
     site
@@ -67,6 +74,31 @@ async fn a_daemon_serves_before_its_roots_do_and_says_what_is_missing() {
 
     let check = site.run("check");
     assert_eq!(check.status.code(), Some(4), "{check:?}");
+}
+
+/// A root that takes calls and never answers, and a local KEK that only it opens.
+#[tokio::test]
+async fn a_caller_is_told_before_it_gives_up() {
+    let silent = Gatehouse::start(free_port());
+    silent.set(Gate::BlackHole);
+    let site = site_at(&silent.endpoint());
+    let plugin = Plugin::start(&site);
+    let wrapped = WrappedKek {
+        version: "vault:transit/k8s#1@1".parse().unwrap(),
+        ciphertext: vec![0; 60],
+    };
+    let envelope = Envelope::new(KekId([7; 16]), vec![wrapped]).unwrap();
+    let mut client = plugin.client().await;
+    let mut request = tonic::Request::new(DecryptRequest {
+        ciphertext: vec![1; 73],
+        uid: "1".to_owned(),
+        key_id: "rf-root-1".to_owned(),
+        annotations: [(LOCAL_KEK_ANNOTATION.to_owned(), envelope.to_bytes())].into(),
+    });
+    request.set_timeout(Duration::from_millis(1500));
+    let error = client.decrypt(request).await.unwrap_err();
+    assert!(error.message().contains("kms-plugin status"), "{error}");
+    assert_eq!(error.code(), tonic::Code::DeadlineExceeded);
 }
 
 #[test]

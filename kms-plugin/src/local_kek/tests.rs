@@ -513,28 +513,33 @@ async fn a_revocation_stops_within_a_minute_and_heals_by_itself() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_local_kek_grows_old() {
-    let root = Puppet::new(1);
-    let machine = Machine::new();
-    let before = machine.ready(&[("r", &root)]).await;
-    let old = before.wrap(dek()).await.unwrap();
-    stop(before, &machine).await;
-    let file = machine.path().join("state/current.json");
-    let text = std::fs::read_to_string(&file).unwrap();
-    let mut current: serde_json::Value = serde_json::from_str(&text).unwrap();
-    current["madeAt"] = (current["madeAt"].as_u64().unwrap() - 8 * 24 * 3600).into();
-    std::fs::write(&file, current.to_string()).unwrap();
+async fn a_local_kek_that_is_old_or_used_up_wraps_no_more() {
+    const DAY: u64 = 24 * 3600;
+    for (field, spent) in [
+        ("madeAt", state_dir::unix_now() - 8 * DAY),
+        ("uses", 1 << 21),
+    ] {
+        let root = Puppet::new(1);
+        let machine = Machine::new();
+        let before = machine.ready(&[("r", &root)]).await;
+        let old = before.wrap(dek()).await.unwrap();
+        stop(before, &machine).await;
+        let file = machine.path().join("state/current.json");
+        let text = std::fs::read_to_string(&file).unwrap();
+        let mut current: serde_json::Value = serde_json::from_str(&text).unwrap();
+        current[field] = spent.into();
+        std::fs::write(&file, current.to_string()).unwrap();
 
-    let after = machine.ready(&[("r", &root)]).await;
-    until(|| root.count("wrap") == 2).await;
-    until(|| after.held() == 2).await;
-    let new = after.wrap(dek()).await.unwrap();
-    assert_eq!(new.key_id, old.key_id, "the id is that of the root's key");
-    assert_ne!(new.annotations, old.annotations);
-    opens(&after, &old).await.unwrap();
+        let after = machine.ready(&[("r", &root)]).await;
+        until(|| root.count("wrap") == 2).await;
+        until(|| after.held() == 2).await;
+        let new = after.wrap(dek()).await.unwrap();
+        assert_eq!(new.key_id, old.key_id, "the id is that of the root's key");
+        assert_ne!(new.annotations, old.annotations, "{field}");
+        opens(&after, &old).await.unwrap();
+    }
 }
 
-/// What a warm apiserver needs: it has its seed, and asks for the key id alone.
 #[tokio::test(start_paused = true)]
 async fn a_restart_in_an_outage_answers_the_last_key_id_for_the_grace() {
     let root = Puppet::new(1);
