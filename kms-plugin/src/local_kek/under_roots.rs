@@ -28,7 +28,7 @@ const MAX_WAITING: usize = 256;
 /// A KEK of local KEKs that roots wrap. Clones are one and the same.
 #[derive(Debug, Clone)]
 pub struct UnderRoots {
-    inner: Arc<Shared>,
+    shared: Arc<Shared>,
     _keeper: Arc<KeeperTask>,
 }
 
@@ -53,59 +53,59 @@ impl UnderRoots {
             .state
             .last()
             .map(|(_, envelope)| key_id(&envelope, settings.epoch));
-        let inner = Arc::new(Shared {
+        let shared = Arc::new(Shared {
             settings,
-            held: before.map_or_else(Arc::default, |before| Arc::clone(&before.inner.held)),
+            held: before.map_or_else(Arc::default, |before| Arc::clone(&before.shared.held)),
             current: Mutex::default(),
             remembered: Mutex::new(remembered),
             looked: AtomicBool::new(false),
             seen,
             turns: watch::Sender::new(()),
         });
-        let keeper: JoinHandle<()> = tokio::spawn(Keeper::new(Arc::clone(&inner)).run(arrivals));
+        let keeper: JoinHandle<()> = tokio::spawn(Keeper::new(Arc::clone(&shared)).run(arrivals));
         Self {
-            inner,
+            shared,
             _keeper: Arc::new(KeeperTask(keeper.abort_handle())),
         }
     }
 
     /// Whether they are clones of one.
     pub fn is(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.inner, &other.inner)
+        Arc::ptr_eq(&self.shared, &other.shared)
     }
 
     /// All roots of the configuration.
     pub fn roots(&self) -> &[Arc<Guarded>] {
-        &self.inner.settings.roots
+        &self.shared.settings.roots
     }
 
     /// The names of the roots that wrap.
     pub fn wrapping_names(&self) -> String {
-        let names: Vec<_> = self.inner.wrapping().map(|root| root.name()).collect();
+        let names: Vec<_> = self.shared.wrapping().map(|root| root.name()).collect();
         names.join(",")
     }
 
     /// Whether local KEKs are wrapped with this root.
     pub fn wraps_with(&self, root: &Guarded) -> bool {
-        self.inner
+        self.shared
             .wrapping()
             .any(|other| other.name() == root.name())
     }
 
     /// How long the silence of the roots is borne.
     pub fn grace(&self) -> Duration {
-        self.inner.settings.grace
+        self.shared.settings.grace
     }
 
     /// The state of the whole.
     pub fn phase(&self) -> Phase {
-        self.inner.phase()
+        self.shared.phase()
     }
 
     /// Waits until it can wrap; forever if it never can.
     pub async fn ready(&self) {
-        let mut turns = self.inner.turns.subscribe();
-        while self.inner.unavailable().is_some() {
+        let mut turns = self.shared.turns.subscribe();
+        while self.shared.unavailable().is_some() {
             if turns.changed().await.is_err() {
                 return;
             }
@@ -114,22 +114,22 @@ impl UnderRoots {
 
     /// How many local KEKs are open.
     pub fn held(&self) -> usize {
-        self.inner.held.len()
+        self.shared.held.len()
     }
 
     /// The local KEK that wraps, as the roots wrapped it.
     pub fn current(&self) -> Option<Envelope> {
-        Some(self.inner.current()?.envelope().clone())
+        Some(self.shared.current()?.envelope().clone())
     }
 }
 
 #[async_trait]
 impl Kek for UnderRoots {
     fn key_id(&self) -> Result<KeyId, Unavailable> {
-        match self.inner.usable() {
-            Ok(kek) => Ok(key_id(kek.envelope(), self.inner.settings.epoch)),
-            Err(starting @ Unavailable::Starting(_)) if self.inner.is_borne() => {
-                self.inner.remembered().ok_or(starting)
+        match self.shared.usable() {
+            Ok(kek) => Ok(key_id(kek.envelope(), self.shared.settings.epoch)),
+            Err(starting @ Unavailable::Starting(_)) if self.shared.is_borne() => {
+                self.shared.remembered().ok_or(starting)
             }
             Err(unavailable) => Err(unavailable),
         }
@@ -144,12 +144,12 @@ impl Kek for UnderRoots {
     }
 
     async fn wrap(&self, dek: DekSource) -> Result<EncryptedDekSource, KekError> {
-        self.inner.usable()?.wrap(&dek, self.inner.settings.epoch)
+        self.shared.usable()?.wrap(&dek, self.shared.settings.epoch)
     }
 
     async fn unwrap(&self, wrapped: &EncryptedDekSource) -> Result<DekSource, KekError> {
         // While starting, a root may answer for this one before there is one to wrap with.
-        if let Some(unavailable) = self.inner.unavailable()
+        if let Some(unavailable) = self.shared.unavailable()
             && !matches!(unavailable, Unavailable::Starting(_))
         {
             return Err(unavailable.into());
@@ -159,7 +159,7 @@ impl Kek for UnderRoots {
             .get(ANNOTATION)
             .ok_or(KekError::Unauthentic)?;
         let id = Envelope::id_of(annotation).ok_or(KekError::Unauthentic)?;
-        let kek = match self.inner.held.get(id) {
+        let kek = match self.shared.held.get(id) {
             Some(kek) => kek,
             None => self.open(id, annotation).await?,
         };
@@ -171,15 +171,15 @@ impl UnderRoots {
     async fn open(&self, id: KekId, annotation: &[u8]) -> Result<Arc<LocalKek>, KekError> {
         let envelope = Envelope::parse(annotation).map_err(|_| KekError::Unauthentic)?;
         debug_assert_eq!(envelope.id(), id);
-        let kek = self.inner.open(envelope, Patience::Caller).await?;
+        let kek = self.shared.open(envelope, Patience::Caller).await?;
         // A revocation may have come in between.
-        if let Some(unavailable) = self.inner.unavailable()
+        if let Some(unavailable) = self.shared.unavailable()
             && !matches!(unavailable, Unavailable::Starting(_))
         {
             return Err(unavailable.into());
         }
         // The keeper writes it down; at worst it is asked for again after a restart.
-        let _ = self.inner.seen.try_send(kek.envelope().clone());
+        let _ = self.shared.seen.try_send(kek.envelope().clone());
         Ok(kek)
     }
 }

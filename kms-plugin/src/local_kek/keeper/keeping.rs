@@ -1,0 +1,137 @@
+//! What the keeper writes down, and goes on with after a restart.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use tracing::warn;
+
+use super::{Keeper, blocking};
+use crate::local_kek::{
+    Envelope, LocalKek,
+    guarded::{Guarded, Patience, now},
+    outage::Standing,
+    state_dir::Current,
+};
+
+/// Uses that are written down ahead, so that not each one is.
+const USES_AHEAD: u64 = 1 << 12;
+/// How old the times of contact in the state directory may become while all is well.
+const CONTACTS_EVERY: Duration = Duration::from_secs(60);
+
+impl Keeper {
+    /// Goes on with the local KEK of the process before, if a root opens it.
+    pub(super) async fn resume(&mut self) {
+        let state = Arc::clone(&self.shared.settings.state);
+        let Some((current, envelope)) = blocking(move || state.last()).await else {
+            return;
+        };
+        match self.shared.open(envelope, Patience::Asked).await {
+            Ok(kek) => self.adopt(kek, current.made_at, current.uses).await,
+            Err(error) => warn!(?error, "the local KEK of before does not open"),
+        }
+    }
+
+    /// Goes on from sealed copies before any root is asked, if one answered within the time that its silence is
+    /// borne.
+    pub(super) async fn unseal(&mut self) {
+        let shared = Arc::clone(&self.shared);
+        let is_borne = |root: &Arc<Guarded>| {
+            matches!(root.standing(shared.settings.grace), Standing::Borne { .. })
+        };
+        let Some(copies) = &shared.settings.copies else {
+            return;
+        };
+        if !shared.wrapping().any(is_borne) {
+            return;
+        }
+        let state = Arc::clone(&shared.settings.state);
+        let found = blocking(move || {
+            let current = state.last();
+            let all = state.envelopes().into_iter();
+            let sealed = all.filter_map(|envelope| Some((state.sealed(envelope.id())?, envelope)));
+            (sealed.collect::<Vec<_>>(), current)
+        });
+        let (sealed, current) = found.await;
+        let context = &shared.settings.context;
+        for (copy, envelope) in sealed {
+            let id = envelope.id();
+            match copies.open(&copy, &envelope) {
+                Some(material) => shared
+                    .held
+                    .insert(Arc::new(LocalKek::new(envelope, material, context))),
+                None => {
+                    warn!(local_kek = %id, "a sealed copy does not open; is `sealedCopies.keyFile` another?")
+                }
+            }
+        }
+        if let Some((current, envelope)) = current
+            && let Some(kek) = shared.held.get(envelope.id())
+        {
+            self.adopt(kek, current.made_at, current.uses).await;
+        }
+    }
+
+    pub(super) async fn seal(&self, kek: &LocalKek) {
+        let Some(copies) = &self.shared.settings.copies else {
+            return;
+        };
+        let state = Arc::clone(&self.shared.settings.state);
+        let (id, sealed) = (kek.id(), copies.seal(kek));
+        let written = match sealed {
+            Ok(sealed) => blocking(move || state.seal(id, &sealed))
+                .await
+                .map_err(|e| e.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        if let Err(error) = written {
+            warn!(error, "cannot keep a sealed copy");
+        }
+    }
+
+    pub(super) async fn remember(&self, envelope: &Envelope) {
+        let state = Arc::clone(&self.shared.settings.state);
+        let envelope = envelope.clone();
+        if let Err(error) = blocking(move || state.remember(&envelope)).await {
+            warn!(%error, "cannot write to the state directory; a restart asks the root again");
+        }
+    }
+
+    /// Keeps uses and contacts, if they have changed enough.
+    pub(super) async fn write_down(&mut self) {
+        if let Some(kek) = self.shared.current()
+            && self.uses_before.saturating_add(kek.uses()) > self.uses_written
+        {
+            self.write_current(&kek).await;
+        }
+        let is_due = self
+            .contacts_written
+            .is_none_or(|at| now().saturating_duration_since(at) >= CONTACTS_EVERY);
+        let contacts: BTreeMap<_, _> = self
+            .shared
+            .settings
+            .roots
+            .iter()
+            .filter_map(|root| Some((root.name().to_owned(), root.since_contact()?)))
+            .collect();
+        if is_due && !contacts.is_empty() {
+            let state = Arc::clone(&self.shared.settings.state);
+            match blocking(move || state.set_contacts(&contacts)).await {
+                Ok(()) => self.contacts_written = Some(now()),
+                Err(error) => warn!(%error, "cannot write to the state directory"),
+            }
+        }
+    }
+
+    pub(super) async fn write_current(&mut self, kek: &LocalKek) {
+        let uses = self.uses_before.saturating_add(kek.uses()) + USES_AHEAD;
+        let current = Current {
+            kek: kek.id().to_string(),
+            made_at: self.made_at,
+            uses,
+        };
+        let state = Arc::clone(&self.shared.settings.state);
+        match blocking(move || state.set_current(&current)).await {
+            Ok(()) => self.uses_written = uses,
+            Err(error) => warn!(%error, "cannot write to the state directory"),
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! A local KEK as the configuration wants it: under all roots that wrap, and their versions of now.
+
+use std::{sync::Arc, time::Duration};
+
+use tracing::{info, warn};
+use zeroize::Zeroizing;
+
+use super::{Keeper, Probed};
+use crate::{
+    local_kek::{
+        Envelope, KekId, LocalKek, binding,
+        guarded::{Guarded, Patience},
+        key_id,
+        state_dir::unix_now,
+    },
+    root::{
+        local::KeyMaterial,
+        remote::{RootError, WrappedKek},
+    },
+};
+
+/// A local KEK wraps for no longer than this, as Kubernetes' own reference had it (`k8s.io/kms`, `pkg/hierarchy`).
+const MAX_AGE: Duration = Duration::from_secs(7 * 24 * 3600);
+/// Nor more DEK sources than this (the same).
+const MAX_USES: u64 = 1 << 21;
+
+impl Keeper {
+    /// Sees that there is a local KEK as the configuration wants it, as far as the roots let us.
+    pub(super) async fn settle(&mut self, probed: &[Probed]) -> Result<(), String> {
+        if !probed
+            .iter()
+            .filter(|one| one.version.is_some())
+            .any(|one| self.root(one).is_some_and(|root| !root.is_offline()))
+        {
+            return Ok(());
+        }
+        if self.shared.current().is_none() {
+            self.resume().await;
+        }
+        let Some(current) = self.shared.current() else {
+            return self.make(probed).await;
+        };
+        if self.is_spent(&current) || self.is_other(&current, probed) {
+            return self.make(probed).await;
+        }
+        let missing: Vec<_> = probed
+            .iter()
+            .filter(|one| {
+                one.version.as_ref().is_some_and(|version| {
+                    !current.envelope().versions().any(|other| other == version)
+                })
+            })
+            .filter_map(|one| self.root(one).cloned())
+            .collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        // The same key, wrapped by one root more: its key id is another, so what it wrapped so far is stale.
+        let mut wrapped = current.envelope().wrapped().to_vec();
+        let before = wrapped.len();
+        for root in missing {
+            match self.wrap(&root, current.id(), current.material()).await {
+                Ok(one) => wrapped.push(one),
+                Err(error) => warn!(root = root.name(), %error, "could not wrap the local KEK"),
+            }
+        }
+        if wrapped.len() == before {
+            return Ok(());
+        }
+        let material = KeyMaterial::new(Box::new(*current.material().expose()));
+        self.publish(
+            current.id(),
+            wrapped,
+            material,
+            self.made_at,
+            self.uses_before.saturating_add(current.uses()),
+        )
+        .await
+    }
+
+    /// Whether a root wraps under another version by now, or one wrapped that is not to any more.
+    pub(super) fn is_other(&self, current: &LocalKek, probed: &[Probed]) -> bool {
+        let all_answered = probed.iter().all(|one| one.version.is_some());
+        current.envelope().versions().any(|version| {
+            let mut answers = probed.iter().filter_map(|one| one.version.as_ref());
+            match answers.find(|answer| answer.key() == version.key()) {
+                Some(answer) => answer != version,
+                None => all_answered,
+            }
+        })
+    }
+
+    pub(super) fn is_spent(&self, current: &LocalKek) -> bool {
+        is_spent(
+            Duration::from_secs(unix_now().saturating_sub(self.made_at)),
+            self.uses_before.saturating_add(current.uses()),
+        )
+    }
+
+    /// Makes a local KEK, if as many roots wrap it as the configuration wants.
+    pub(super) async fn make(&mut self, probed: &[Probed]) -> Result<(), String> {
+        let mut id = [0; 16];
+        let mut key = Zeroizing::new([0; 32]);
+        getrandom::fill(&mut id)
+            .and_then(|()| getrandom::fill(&mut *key))
+            .map_err(|error| format!("the operating system gave no random bytes: {error}"))?;
+        let (id, material) = (KekId(id), KeyMaterial::new(Box::new(*key)));
+
+        let (mut wrapped, mut can_open, mut failures) = (Vec::new(), false, Vec::new());
+        for one in probed {
+            let Some(root) = self.root(one) else { continue };
+            if one.version.is_none() {
+                failures.push(format!("the root {:?} does not answer", root.name()));
+                continue;
+            }
+            match self.wrap(root, id, &material).await {
+                Ok(one) => {
+                    can_open |= !root.is_offline();
+                    wrapped.push(one);
+                }
+                Err(error) => failures.push(format!("the root {:?} {error}", root.name())),
+            }
+        }
+        let quorum = self.shared.settings.write_quorum;
+        if wrapped.len() < quorum || !can_open {
+            let failures = failures.join("; ");
+            return Err(format!(
+                "{} of the {quorum} roots that `writeQuorum` wants wrapped it: {failures}",
+                wrapped.len()
+            ));
+        }
+        self.publish(id, wrapped, material, unix_now(), 0).await
+    }
+
+    /// Wraps, and sees that what was wrapped opens.
+    pub(super) async fn wrap(
+        &self,
+        root: &Guarded,
+        id: KekId,
+        material: &KeyMaterial,
+    ) -> Result<WrappedKek, RootError> {
+        let binding = binding(id, &self.shared.settings.context);
+        let wrapped = root.wrap(Patience::Asked, material, &binding).await?;
+        if !root.is_offline() {
+            let opened = root.unwrap(Patience::Asked, &wrapped, &binding).await?;
+            if !opened.is(material) {
+                return Err(RootError::Corrupt {
+                    what: "it unwrapped another key than it wrapped".to_owned(),
+                });
+            }
+        }
+        Ok(wrapped)
+    }
+
+    /// Writes it down, then uses it.
+    pub(super) async fn publish(
+        &mut self,
+        id: KekId,
+        wrapped: Vec<WrappedKek>,
+        material: KeyMaterial,
+        made_at: u64,
+        uses: u64,
+    ) -> Result<(), String> {
+        let envelope = Envelope::new(id, wrapped).map_err(|error| error.to_string())?;
+        self.remember(&envelope).await;
+        let kek = Arc::new(LocalKek::new(
+            envelope,
+            material,
+            &self.shared.settings.context,
+        ));
+        self.adopt(kek, made_at, uses).await;
+        Ok(())
+    }
+
+    /// Wraps with this one from now on.
+    pub(super) async fn adopt(&mut self, kek: Arc<LocalKek>, made_at: u64, uses: u64) {
+        (self.made_at, self.uses_before) = (made_at, uses);
+        let roots: Vec<_> = kek.envelope().versions().map(ToString::to_string).collect();
+        info!(
+            key_id = %key_id(kek.envelope(), self.shared.settings.epoch),
+            local_kek = %kek.id(),
+            wrapped_by = roots.join(", "),
+            "wrapping with a local KEK"
+        );
+        self.write_current(&kek).await;
+        self.seal(&kek).await;
+        self.shared.set_current(Some(kek));
+    }
+}
+
+/// Whether a local KEK of this age and use wraps no more.
+fn is_spent(age: Duration, uses: u64) -> bool {
+    age >= MAX_AGE || uses >= MAX_USES
+}
