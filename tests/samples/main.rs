@@ -35,6 +35,7 @@ fn every_sample_has_a_test() {
         "encryption-move-from-kms.yaml",
         "encryption-off.yaml",
         "encryption-on.yaml",
+        "kms-plugin-roots.yaml",
         "kms-plugin-rotated.yaml",
         "kms-plugin.service",
         "kms-plugin.static-pod.yaml",

@@ -71,6 +71,7 @@ fn the_samples_are_accepted() {
     for sample in [
         include_str!("../../../config/kms-plugin.yaml"),
         include_str!("../../../config/kms-plugin-rotated.yaml"),
+        include_str!("../../../config/kms-plugin-roots.yaml"),
     ] {
         sample.parse::<Config>().unwrap();
     }
