@@ -11,6 +11,42 @@ const LOG: &str = "journalctl -u kms-plugin -n 20  # or the logs of its static p
 const CONTRACT: &str = "make kms-contract SOCKET=/path/to.sock  # tries what a plugin must do";
 
 pub(super) const TEXTS: &[Explanation] = &[
+    // The words of kms-plugin itself, which kube-apiserver passes on (`kek.rs` and `grpc.rs` there).
+    Explanation {
+        text: "desc = starting: ",
+        means: "kms-plugin has no local KEK yet: no root has answered since it started, and what was kept does not open without one",
+        next: &[
+            STATUS,
+            "kms-plugin check --config FILE  # asks every root",
+            "it recovers by itself when a root answers; if all are gone: docs/disaster-recovery.md",
+        ],
+    },
+    Explanation {
+        text: "desc = the key is refused: ",
+        means: "a revocation: every root that wraps denies its key, again and again after a login that succeeded. kms-plugin has wiped what it held",
+        next: &[
+            STATUS,
+            "give access back at the root; it goes on by itself then",
+        ],
+    },
+    Explanation {
+        text: "desc = offlineGrace is over: ",
+        means: "no root could be reached for longer than kms-plugin may serve without",
+        next: &[STATUS, "bring the root back; it goes on by itself then"],
+    },
+    Explanation {
+        text: "desc = no root of this configuration wrapped its local KEK",
+        means: "a stored DEK source needs a root that is not in `roots` of kms-plugin's configuration any more",
+        next: &[
+            "add the root that the text names to `roots` again, and reload",
+            "rewrap status  # says how much each root opens",
+        ],
+    },
+    Explanation {
+        text: "desc = the roots did not answer in the time that the caller waits",
+        means: "kms-plugin asked a root to unwrap a local KEK, and the answer came too late for this call",
+        next: &[STATUS],
+    },
     Explanation {
         text: "connect: no such file or directory",
         means: "nothing is at the path of the plugin's socket: the plugin does not run, its directory is not mounted into kube-apiserver's pod, or the file names another path",

@@ -29,6 +29,29 @@ fn every_error_of_a_text_is_explained_the_cause_first() {
 }
 
 #[test]
+fn what_kms_plugin_says_through_the_apiserver_is_explained() {
+    for (words, text) in [
+        (
+            r#"starting: the root "vault" cannot be reached"#,
+            "desc = starting: ",
+        ),
+        (
+            r#"the key is refused: the root "vault" refuses the key: 403"#,
+            "desc = the key is refused: ",
+        ),
+        (
+            r#"offlineGrace is over: the root "vault" cannot be reached"#,
+            "desc = offlineGrace is over: ",
+        ),
+    ] {
+        let log = format!(
+            "failed to perform status section of the healthz check: rpc error: code = FailedPrecondition desc = {words}"
+        );
+        assert_eq!(texts(&log)[0], text);
+    }
+}
+
+#[test]
 fn objects_are_named_as_get_takes_them() {
     let prefix = EtcdPrefix::default();
     let named = |text| object(text, &prefix);

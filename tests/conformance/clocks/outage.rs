@@ -13,7 +13,7 @@ use crate::{
         apiserver::Release,
         gatehouse::{Gate, Gatehouse},
         plugin::{Plugin, Site},
-        server,
+        rewrap, server,
         vault::Vault,
         within,
     },
@@ -205,6 +205,7 @@ fn a_plugin_restarted_in_an_outage_keeps_a_warm_apiserver_going() {
     assert_eq!(refusal.unwrap_err().status, Some(500));
     let complaint = scene.complaint();
     assert!(complaint.contains("vault"), "{complaint}");
+    assert_explained(&complaint, "no local KEK yet");
     outage.vault.restart();
     wait_until_content(&scene.kube);
     within(LIMIT, "a write succeeds", || scene.put("back").ok());
@@ -278,6 +279,7 @@ fn a_revocation_stops_writes_and_an_expired_token_does_not() {
     assert_eq!(refusal.status, Some(500), "{refusal}");
     let complaint = scene.complaint();
     assert!(complaint.contains("refused"), "{complaint}");
+    assert_explained(&complaint, "a revocation");
     // What the apiserver holds decrypted stays readable until it starts anew.
     scene.read_back();
 
@@ -306,6 +308,14 @@ fn without_grace_an_outage_is_the_cliff_it_is_elsewhere() {
     outage.vault.restart();
     outage.becomes("serving");
     within(LIMIT, "a write succeeds", || scene.put("back").ok());
+}
+
+/// `rewrap explain` knows the words of the plugin out of the apiserver's mouth.
+#[track_caller]
+fn assert_explained(complaint: &str, means: &str) {
+    let output = rewrap::command(["explain", complaint]).output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(said.contains(means), "{complaint}: {said}");
 }
 
 fn end(mut plugin: Plugin) {
