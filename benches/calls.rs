@@ -27,7 +27,7 @@ use support::{
     moto::Moto,
     plugin::{Plugin, Site},
     server,
-    vault::Vault,
+    vault::{POLICY, Vault},
 };
 
 type Result<T, E = Box<dyn Error>> = std::result::Result<T, E>;
@@ -36,11 +36,6 @@ type Result<T, E = Box<dyn Error>> = std::result::Result<T, E>;
 const LOADS: [(usize, usize); 2] = [(40_000, 64), (10_000, 1)];
 /// As many as an apiserver may ask at a cold start.
 const BURST: usize = 10_000;
-const POLICY: &str = r#"
-path "transit/encrypt/k8s" { capabilities = ["update"] }
-path "transit/decrypt/k8s" { capabilities = ["update"] }
-path "transit/keys/k8s" { capabilities = ["read"] }
-"#;
 
 fn main() -> Result<()> {
     let pairs = env::var("RINGFENCE_BENCH_PAIRS").map_or(Ok(7), |text| text.parse::<usize>())?;

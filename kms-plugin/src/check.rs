@@ -2,19 +2,16 @@
 
 use std::{fmt::Write, io, path::Path};
 
-use tokio::time::timeout;
-use zeroize::Zeroizing;
-
 use crate::{
     config::{Config, KekSource, UnderRootsConfig},
     kek::Unavailable,
     keyring::ProbeError,
     load::{LoadError, Loaded, Reading},
-    local_kek::guarded::CALL_LIMIT,
-    root::{
-        local::KeyMaterial,
-        remote::{Binding, RemoteRoot, RootError},
+    local_kek::{
+        binding, fresh,
+        guarded::{Guarded, Patience},
     },
+    root::{local::KeyMaterial, remote::RootError},
     roots::RootsError,
     socket::{self, BindError},
 };
@@ -92,53 +89,28 @@ async fn roots(
                 name: root.name.clone(),
                 source,
             })?;
+        let asked = Guarded::new(root.name.clone(), opened, None);
         let wraps = config.wrap_with.contains(&place);
-        let version = bounded(opened.version()).await.map_err(failed)?;
+        let version = asked.version(Patience::Asked).await.map_err(failed)?;
         if wraps {
-            try_out(&*opened, context).await.map_err(failed)?;
+            let (id, material) = fresh().map_err(|error| {
+                failed(RootError::unreachable_because("no random bytes", error))
+            })?;
+            let binding = binding(id, context);
+            let tried = asked.wrap_and_try(&material, &binding).await;
+            tried.map_err(failed)?;
         }
-        let role = match (wraps, opened.is_offline()) {
+        let role = match (wraps, asked.is_offline()) {
             (true, true) => "wraps, offline",
             (true, false) => "wraps and unwraps",
             (false, _) => "unwraps",
         };
         let _ = writeln!(report, "root {:?}: ok, {role}, {version}", root.name);
-        for finding in bounded(opened.review()).await.map_err(failed)? {
+        for finding in asked.review().await.map_err(failed)? {
             let _ = writeln!(report, "  note: {finding}");
         }
     }
     Ok(())
-}
-
-async fn try_out(root: &dyn RemoteRoot, context: &str) -> Result<(), RootError> {
-    let mut key = Zeroizing::new([0; 32]);
-    let mut kek = [0; 16];
-    getrandom::fill(&mut *key)
-        .and_then(|()| getrandom::fill(&mut kek))
-        .map_err(|error| RootError::unreachable_because("no random bytes", error))?;
-    let material = KeyMaterial::new(Box::new(*key));
-    let binding = Binding {
-        context: context.to_owned(),
-        kek,
-    };
-    let wrapped = bounded(root.wrap(&material, &binding)).await?;
-    if root.is_offline() {
-        return Ok(());
-    }
-    match bounded(root.unwrap(&wrapped, &binding)).await? {
-        opened if opened.is(&material) => Ok(()),
-        _ => Err(RootError::Corrupt {
-            what: "it unwrapped another key than it wrapped".to_owned(),
-        }),
-    }
-}
-
-async fn bounded<T>(call: impl Future<Output = Result<T, RootError>>) -> Result<T, RootError> {
-    timeout(CALL_LIMIT, call).await.unwrap_or_else(|_| {
-        Err(RootError::unreachable(format!(
-            "no answer within {CALL_LIMIT:?}"
-        )))
-    })
 }
 
 /// Why a daemon would not serve.

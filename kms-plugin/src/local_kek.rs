@@ -43,8 +43,19 @@ pub use under_roots::UnderRoots;
 /// Names this construction in every key id and ciphertext made with it.
 const LABEL: &[u8] = b"ringfence/local-kek/v1";
 
+/// A local KEK that nobody has: 128 and 256 random bits.
+///
+/// # Errors
+/// The operating system gave no random bytes.
+pub(crate) fn fresh() -> Result<(KekId, KeyMaterial), getrandom::Error> {
+    let (mut id, mut key) = ([0; 16], Box::new([0; 32]));
+    getrandom::fill(&mut id)?;
+    getrandom::fill(&mut *key)?;
+    Ok((KekId(id), KeyMaterial::new(key)))
+}
+
 /// What binds a wrapped local KEK to its place.
-fn binding(id: KekId, context: &str) -> Binding {
+pub(crate) fn binding(id: KekId, context: &str) -> Binding {
     Binding {
         context: context.to_owned(),
         kek: id.0,

@@ -16,6 +16,13 @@ use super::{
     server::{Server, binary, free_port},
 };
 
+/// What a plugin needs for the key `k8s`, and no more.
+pub(crate) const POLICY: &str = r#"
+path "transit/encrypt/k8s" { capabilities = ["update"] }
+path "transit/decrypt/k8s" { capabilities = ["update"] }
+path "transit/keys/k8s" { capabilities = ["read"] }
+"#;
+
 /// A server on a free port of loopback, with an engine at `transit` and logins at `approle`, `jwt` and
 /// `cert`; killed when dropped. Its storage is in files: a restart keeps it.
 pub(crate) struct Vault {

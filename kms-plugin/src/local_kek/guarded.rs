@@ -75,7 +75,7 @@ impl Calls {
 
 /// Whether a call waits for the end of a root's pause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Patience {
+pub(crate) enum Patience {
     /// The keeper's: it chose the time.
     Asked,
     /// Somebody waits for the answer: a root that has just failed is not asked.
@@ -139,7 +139,7 @@ impl Guarded {
     }
 
     /// See [`RemoteRoot::version`].
-    pub(super) async fn version(&self, patience: Patience) -> Result<RootVersion, RootError> {
+    pub(crate) async fn version(&self, patience: Patience) -> Result<RootVersion, RootError> {
         let version = self
             .call(patience, Call::Version, self.root.version())
             .await?;
@@ -148,7 +148,7 @@ impl Guarded {
     }
 
     /// See [`RemoteRoot::wrap`].
-    pub(super) async fn wrap(
+    async fn wrap(
         &self,
         patience: Patience,
         kek: &KeyMaterial,
@@ -169,12 +169,30 @@ impl Guarded {
         self.call(patience, Call::Unwrap, call).await
     }
 
+    /// Wraps, and sees that what was wrapped opens, unless the root is offline. The keeper's, and that of `check`.
+    pub(crate) async fn wrap_and_try(
+        &self,
+        kek: &KeyMaterial,
+        binding: &Binding,
+    ) -> Result<WrappedKek, RootError> {
+        let wrapped = self.wrap(Patience::Asked, kek, binding).await?;
+        if !self.is_offline() {
+            let opened = self.unwrap(Patience::Asked, &wrapped, binding).await?;
+            if !opened.is(kek) {
+                return Err(RootError::Corrupt {
+                    what: "it unwrapped another key than it wrapped".to_owned(),
+                });
+            }
+        }
+        Ok(wrapped)
+    }
+
     /// See [`RemoteRoot::review`].
     ///
     /// # Errors
     /// See [`RootError`].
     pub async fn review(&self) -> Result<Vec<String>, RootError> {
-        self.root.review().await
+        within_limit(self.root.review()).await
     }
 
     async fn call<T>(
@@ -188,11 +206,7 @@ impl Guarded {
         // Whoever had the turn before may have found it gone.
         self.may_be_asked(patience)?;
         self.known().calls.count(which);
-        let outcome = timeout(CALL_LIMIT, call).await.unwrap_or_else(|_| {
-            Err(RootError::unreachable(format!(
-                "no answer within {CALL_LIMIT:?}"
-            )))
-        });
+        let outcome = within_limit(call).await;
         self.learn(which, outcome.as_ref().err());
         outcome
     }
@@ -250,6 +264,14 @@ impl fmt::Debug for Guarded {
             .field("root", &self.root)
             .finish_non_exhaustive()
     }
+}
+
+async fn within_limit<T>(call: impl Future<Output = Result<T, RootError>>) -> Result<T, RootError> {
+    timeout(CALL_LIMIT, call).await.unwrap_or_else(|_| {
+        Err(RootError::unreachable(format!(
+            "no answer within {CALL_LIMIT:?}"
+        )))
+    })
 }
 
 /// The clock that sleeping goes by, so that a test may stop both.

@@ -136,6 +136,7 @@ impl RemoteRoot for Puppet {
 /// A machine: what of it outlives the daemon.
 struct Machine {
     directory: TempDir,
+    context: &'static str,
     grace: Duration,
     quorum: usize,
     copies: Option<[u8; 32]>,
@@ -145,6 +146,7 @@ impl Machine {
     fn new() -> Self {
         Self {
             directory: tempfile::tempdir().unwrap(),
+            context: "test",
             grace: GRACE,
             quorum: 1,
             copies: None,
@@ -168,7 +170,7 @@ impl Machine {
             ))
         };
         let settings = Settings {
-            context: "test".to_owned(),
+            context: self.context.to_owned(),
             epoch: 1,
             roots: roots.iter().map(guarded).collect(),
             wrap_with: (0..roots.len()).collect(),
@@ -177,7 +179,7 @@ impl Machine {
             state,
             copies: self
                 .copies
-                .map(|key| SealedCopies::new(&KeyMaterial::new(Box::new(key)), "test")),
+                .map(|key| SealedCopies::new(&KeyMaterial::new(Box::new(key)), self.context)),
         };
         UnderRoots::start(settings, None)
     }
@@ -307,7 +309,9 @@ async fn nothing_that_was_altered_opens() {
         ..wrapped.clone()
     })
     .await;
-    let other = machine_with_context("other", &root).await;
+    let mut elsewhere = Machine::new();
+    elsewhere.context = "other";
+    let other = elsewhere.ready(&[("r", &root)]).await;
     assert!(matches!(
         other.unwrap(&wrapped).await,
         Err(KekError::Unauthentic)
@@ -317,25 +321,6 @@ async fn nothing_that_was_altered_opens() {
         Phase::Serving,
         "a forgery says nothing of the root"
     );
-}
-
-async fn machine_with_context(context: &str, root: &Puppet) -> UnderRoots {
-    let directory = Box::leak(Box::new(tempfile::tempdir().unwrap()));
-    let state = Arc::new(StateDir::open(&directory.path().join("state")).unwrap());
-    let root = Guarded::new("r".to_owned(), Box::new(root.clone()), None);
-    let settings = Settings {
-        context: context.to_owned(),
-        epoch: 1,
-        roots: vec![Arc::new(root)],
-        wrap_with: vec![0],
-        write_quorum: 1,
-        grace: GRACE,
-        state,
-        copies: None,
-    };
-    let under_roots = UnderRoots::start(settings, None);
-    under_roots.ready().await;
-    under_roots
 }
 
 #[tokio::test(start_paused = true)]

@@ -7,13 +7,12 @@ use serde_json::json;
 
 use super::Scene;
 use crate::{
-    clocks::outage::POLICY,
     step,
     support::{
         apiserver::Release,
         plugin::{Plugin, Site, kms_plugin},
         server,
-        vault::Vault,
+        vault::{POLICY, Vault},
         within,
     },
 };

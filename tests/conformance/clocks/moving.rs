@@ -3,14 +3,14 @@
 use rustix::process::Signal;
 use serde_json::json;
 
-use super::{LIMIT, Scene, outage::POLICY};
+use super::{LIMIT, Scene};
 use crate::{
     step,
     support::{
         apiserver::Release,
         moto::Moto,
         plugin::{Plugin, Site},
-        vault::Vault,
+        vault::{POLICY, Vault},
         within,
     },
 };

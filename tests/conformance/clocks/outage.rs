@@ -14,7 +14,7 @@ use crate::{
         gatehouse::{Gate, Gatehouse},
         plugin::{Plugin, Site},
         rewrap, server,
-        vault::Vault,
+        vault::{POLICY, Vault},
         within,
     },
 };
@@ -27,11 +27,6 @@ fn expiry() -> Duration {
         .is_some_and(|name| name.to_string_lossy().ends_with("-fast"));
     Duration::from_secs(if has_fast_clocks { 14 } else { 250 })
 }
-pub(super) const POLICY: &str = r#"
-path "transit/encrypt/k8s" { capabilities = ["update"] }
-path "transit/decrypt/k8s" { capabilities = ["update"] }
-path "transit/keys/k8s" { capabilities = ["read"] }
-"#;
 const DENIED: &str = r#"path "transit/keys/k8s" { capabilities = ["read"] }"#;
 
 /// A Vault behind a gatehouse, and a plugin's site with a root in it.

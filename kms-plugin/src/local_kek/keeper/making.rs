@@ -3,20 +3,11 @@
 use std::{sync::Arc, time::Duration};
 
 use tracing::{info, warn};
-use zeroize::Zeroizing;
 
 use super::{Keeper, Probed};
 use crate::{
-    local_kek::{
-        Envelope, KekId, LocalKek, binding,
-        guarded::{Guarded, Patience},
-        key_id,
-        state_dir::unix_now,
-    },
-    root::{
-        local::KeyMaterial,
-        remote::{RootError, WrappedKek},
-    },
+    local_kek::{Envelope, KekId, LocalKek, binding, fresh, key_id, state_dir::unix_now},
+    root::{local::KeyMaterial, remote::WrappedKek},
 };
 
 /// A local KEK wraps for no longer than this, as Kubernetes' own reference had it (`k8s.io/kms`, `pkg/hierarchy`).
@@ -56,10 +47,11 @@ impl Keeper {
             return Ok(());
         }
         // The same key, wrapped by one root more: its key id is another, so what it wrapped so far is stale.
+        let binding = binding(current.id(), &self.shared.settings.context);
         let mut wrapped = current.envelope().wrapped().to_vec();
         let before = wrapped.len();
         for root in missing {
-            match self.wrap(&root, current.id(), current.material()).await {
+            match root.wrap_and_try(current.material(), &binding).await {
                 Ok(one) => wrapped.push(one),
                 Err(error) => warn!(root = root.name(), %error, "could not wrap the local KEK"),
             }
@@ -99,12 +91,9 @@ impl Keeper {
 
     /// Makes a local KEK, if as many roots wrap it as the configuration wants.
     pub(super) async fn make(&mut self, probed: &[Probed]) -> Result<(), String> {
-        let mut id = [0; 16];
-        let mut key = Zeroizing::new([0; 32]);
-        getrandom::fill(&mut id)
-            .and_then(|()| getrandom::fill(&mut *key))
+        let (id, material) = fresh()
             .map_err(|error| format!("the operating system gave no random bytes: {error}"))?;
-        let (id, material) = (KekId(id), KeyMaterial::new(Box::new(*key)));
+        let binding = binding(id, &self.shared.settings.context);
 
         let (mut wrapped, mut can_open, mut failures) = (Vec::new(), false, Vec::new());
         for one in probed {
@@ -113,7 +102,7 @@ impl Keeper {
                 failures.push(format!("the root {:?} does not answer", root.name()));
                 continue;
             }
-            match self.wrap(root, id, &material).await {
+            match root.wrap_and_try(&material, &binding).await {
                 Ok(one) => {
                     can_open |= !root.is_offline();
                     wrapped.push(one);
@@ -130,26 +119,6 @@ impl Keeper {
             ));
         }
         self.publish(id, wrapped, material, unix_now(), 0).await
-    }
-
-    /// Wraps, and sees that what was wrapped opens.
-    pub(super) async fn wrap(
-        &self,
-        root: &Guarded,
-        id: KekId,
-        material: &KeyMaterial,
-    ) -> Result<WrappedKek, RootError> {
-        let binding = binding(id, &self.shared.settings.context);
-        let wrapped = root.wrap(Patience::Asked, material, &binding).await?;
-        if !root.is_offline() {
-            let opened = root.unwrap(Patience::Asked, &wrapped, &binding).await?;
-            if !opened.is(material) {
-                return Err(RootError::Corrupt {
-                    what: "it unwrapped another key than it wrapped".to_owned(),
-                });
-            }
-        }
-        Ok(wrapped)
     }
 
     /// Writes it down, then uses it.
