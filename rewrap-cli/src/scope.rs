@@ -38,6 +38,11 @@ impl Scope {
         self.resources.is_empty() && self.excluded.is_empty() && self.namespace.is_none()
     }
 
+    /// The resources that were named; none where all are meant but for some.
+    pub fn resources(&self) -> &[GroupResource] {
+        &self.resources
+    }
+
     /// The keys of an area that are meant: all, those of one namespace, or none.
     pub fn path(&self, area: &Area) -> Option<String> {
         let Content::Objects { resource, .. } = &area.content else {

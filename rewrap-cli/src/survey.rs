@@ -124,7 +124,7 @@ async fn read_once(
         vec![Pin::default(); session.stores.len()]
     };
     let revisions: Vec<_> = pinned.iter().map(|pin| pin.revision).collect();
-    let areas = session.areas_at(&revisions).await?;
+    let areas = session.areas_at(&revisions, scope.resources()).await?;
     for missing in scope.not_found(areas.iter()) {
         eprintln!("warning: nothing is stored of {missing}; is it written as it is in the file?");
     }

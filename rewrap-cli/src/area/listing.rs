@@ -1,6 +1,6 @@
 //! Which areas there are.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use kms_proto::inventory::Unreadable;
@@ -19,25 +19,35 @@ const TOP_LEVEL_SHOWN: usize = 20;
 /// Requests under way while directories are looked for.
 const IN_FLIGHT: usize = 8;
 
+/// A range of keys: the first, and the first that is not in it.
+type Piece = (Vec<u8>, Vec<u8>);
+
 impl Session {
     /// All areas of all stores; those that leak most come first, those that change most come last.
     ///
     /// # Errors
     /// A store that cannot be read, or whose prefix holds no cluster.
     pub async fn areas(&self) -> Result<Areas, AreaError> {
-        self.areas_at(&vec![0; self.stores.len()]).await
+        self.areas_at(&vec![0; self.stores.len()], &[]).await
     }
 
-    /// The same at a revision of each store; 0 is the newest.
+    /// The same at a revision of each store; 0 is the newest. Where resources are named, others are not
+    /// looked for.
     ///
     /// # Errors
     /// As [`Self::areas`], and [`StoreError::Compacted`].
-    pub async fn areas_at(&self, revisions: &[i64]) -> Result<Areas, AreaError> {
+    pub async fn areas_at(
+        &self,
+        revisions: &[i64],
+        only: &[GroupResource],
+    ) -> Result<Areas, AreaError> {
         self.require_cluster().await?;
         let (crds, unreadable_crds) = self.crds(revisions).await?;
         let mut areas = Vec::new();
         for (index, revision) in revisions.iter().enumerate() {
-            self.areas_of(index, *revision, &crds, &mut areas).await?;
+            let pieces = self.pieces(&self.stores[index].store, only, &crds);
+            self.areas_of(index, *revision, pieces, &crds, &mut areas)
+                .await?;
         }
         areas.sort_by_key(order);
         Ok(Areas {
@@ -142,11 +152,12 @@ impl Session {
         &self,
         index: usize,
         revision: i64,
+        pieces: Vec<Piece>,
         crds: &Crds,
         areas: &mut Vec<Area>,
     ) -> Result<(), AreaError> {
         let store = &self.stores[index];
-        for path in self.paths(&store.store, revision, crds).await? {
+        for path in self.paths(&store.store, revision, pieces).await? {
             let content = self.content(&path, crds);
             let lives_here = match &content {
                 Content::Objects { resource, .. } => std::ptr::eq(self.store_of(resource), store),
@@ -166,44 +177,58 @@ impl Session {
         Ok(())
     }
 
-    /// The directories under the prefix, in the order of their keys.
+    /// Where to look for directories.
     ///
     /// etcd counts what a range holds to its end, whatever the limit: a look for the next directory
     /// that had no nearer end would cost as much as there is in all that follow. So each look ends
     /// behind a directory that may be there.
+    fn pieces(&self, store: &Store, only: &[GroupResource], crds: &Crds) -> Vec<Piece> {
+        let mut from = self.prefix.directory().into_bytes();
+        let end = behind(&from);
+        match store.kind() {
+            // It knows no other end than that of the prefix.
+            Kind::Kine => vec![(from, end)],
+            Kind::Etcd if only.is_empty() => {
+                let known = self.prefix.directories(crds);
+                let ends = known.iter().map(|path| behind(path.as_bytes()));
+                ends.chain([end])
+                    .map(|end| (std::mem::replace(&mut from, end.clone()), end))
+                    .collect()
+            }
+            Kind::Etcd => {
+                let named: BTreeSet<_> = only
+                    .iter()
+                    .filter_map(|resource| self.prefix.directory_of(resource))
+                    .map(String::into_bytes)
+                    .collect();
+                let piece = |path: Vec<u8>| {
+                    let end = behind(&path);
+                    (path, end)
+                };
+                named.into_iter().map(piece).collect()
+            }
+        }
+    }
+
+    /// The directories in these pieces, in the order of their keys.
     async fn paths(
         &self,
         store: &Store,
         revision: i64,
-        crds: &Crds,
+        pieces: Vec<Piece>,
     ) -> Result<Vec<Vec<u8>>, StoreError> {
-        let start = self.prefix.directory().into_bytes();
-        let end = behind(&start);
-        let known = match store.kind() {
-            Kind::Etcd => self.prefix.directories(crds),
-            // It knows no other end than that of the prefix.
-            Kind::Kine => Default::default(),
-        };
-        let ends = known.iter().map(|path| behind(path.as_bytes()));
-        let mut from = start.clone();
-        let pieces: Vec<_> = ends
-            .chain([end])
-            .map(|end| (std::mem::replace(&mut from, end.clone()), end))
-            .collect();
+        let depth = self.prefix.directory().len();
         stream::iter(pieces)
-            .map(|(mut from, end)| {
-                let depth = start.len();
-                async move {
-                    let mut paths = Vec::new();
-                    while from < end
-                        && let Some(key) = first_key(store, revision, &from, &end).await?
-                    {
-                        let path = directory(&key, depth);
-                        from = behind(&path);
-                        paths.push(path);
-                    }
-                    Ok(paths)
+            .map(async |(mut from, end)| {
+                let mut paths = Vec::new();
+                while from < end
+                    && let Some(key) = first_key(store, revision, &from, &end).await?
+                {
+                    let path = directory(&key, depth);
+                    from = behind(&path);
+                    paths.push(path);
                 }
+                Ok(paths)
             })
             .buffered(IN_FLIGHT)
             .try_concat()
