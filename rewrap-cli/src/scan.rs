@@ -12,10 +12,10 @@ use cuts::{Ask, Cuts, Front};
 use streamed::Streamed;
 
 /// The most pages that are under way; as many again may wait for their turn, so that etcd has work
-/// while pages are worked on. Each is of about 1 MiB, and of 16 MiB at most unless one record weighs
+/// while pages are worked on. Each is of about 1 MiB, and of 8 MiB at most unless one record weighs
 /// more; where they weigh much, none is asked for beside those that wait: that is what a walk holds in
 /// memory.
-const AHEAD: usize = 4;
+const AHEAD: usize = 8;
 
 /// What came for a piece of a walk, by its number.
 type Answer = (u64, Result<Page, StoreError>);
@@ -149,7 +149,10 @@ impl<'a> Scan<'a> {
                 Front::End => match &mut self.streamed {
                     Some(streamed) => match streamed.next().await {
                         Some(Ok(records)) => return Ok(Some(self.deliver(records))),
-                        Some(Err(_)) => self.go_on_in_pages(),
+                        Some(Err(_)) => {
+                            let left = streamed.left();
+                            self.go_on_in_pages(left);
+                        }
                         None => self.streamed = None,
                     },
                     None => return self.check_count().map(|()| None),
@@ -175,9 +178,10 @@ impl<'a> Scan<'a> {
         if self.anchored
             && self.store.streams()
             && !self.broke
-            && let Some((from, end)) = self.cuts.take_rest()
+            && let Some((from, end, keys)) = self.cuts.take_rest()
         {
-            self.streamed = Some(Streamed::start(self.store, self.options(from, end, 0)));
+            let options = self.options(from, end, 0);
+            self.streamed = Some(Streamed::start(self.store, options, keys));
         }
         while self.asked.len() < AHEAD {
             let ask = if self.anchored {
@@ -235,11 +239,11 @@ impl<'a> Scan<'a> {
     }
 
     /// The stream broke, which says nothing that a page would not say better.
-    fn go_on_in_pages(&mut self) {
+    fn go_on_in_pages(&mut self, left: i64) {
         self.streamed = None;
         self.broke = true;
-        self.anchored = false;
-        self.cuts.begin_at(self.next.clone(), self.end.clone());
+        self.cuts
+            .put_rest(self.next.clone(), self.end.clone(), left);
     }
 
     /// From the first key that was not delivered, at the newest revision.

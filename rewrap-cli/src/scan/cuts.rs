@@ -154,12 +154,19 @@ impl Cuts {
         whole.is_unread().then(|| whole.ask())
     }
 
-    /// Takes all that is left behind the first page, if it is more than a page or two.
-    pub(super) fn take_rest(&mut self) -> Option<(Vec<u8>, Vec<u8>)> {
+    /// Takes all that is left behind the first page, if it is more than a page or two: its range, and
+    /// how many keys it has.
+    pub(super) fn take_rest(&mut self) -> Option<(Vec<u8>, Vec<u8>, i64)> {
         let rest = self.cuts.back()?;
-        let long = rest.is_unread() && rest.count.is_some_and(|count| count > 2 * self.limit);
-        let rest = long.then(|| self.cuts.pop_back()).flatten()?;
-        Some((rest.from, rest.end))
+        let count = rest.count.filter(|count| *count > 2 * self.limit)?;
+        let rest = rest.is_unread().then(|| self.cuts.pop_back()).flatten()?;
+        Some((rest.from, rest.end, count))
+    }
+
+    /// Gives back what is left of it.
+    pub(super) fn put_rest(&mut self, from: Vec<u8>, end: Vec<u8>, count: i64) {
+        let rest = self.unread(from, end, Some(count));
+        self.cuts.push_back(rest);
     }
 
     /// The next piece to be read; `None` where enough is under way.

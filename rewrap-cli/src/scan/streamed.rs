@@ -9,11 +9,14 @@ use crate::store::{RangeOptions, Record, Store, StoreError};
 #[derive(Debug)]
 pub(super) struct Streamed {
     parts: mpsc::Receiver<Result<Vec<Record>, StoreError>>,
+    /// How many keys are still to come.
+    left: i64,
     _task: JoinSet<()>,
 }
 
 impl Streamed {
-    pub(super) fn start(store: &Store, options: RangeOptions) -> Self {
+    /// A stream of so many keys.
+    pub(super) fn start(store: &Store, options: RangeOptions, keys: i64) -> Self {
         let (sender, parts) = mpsc::channel(1);
         let mut task = JoinSet::new();
         let store = store.clone();
@@ -30,11 +33,23 @@ impl Streamed {
                 }
             }
         });
-        Self { parts, _task: task }
+        Self {
+            parts,
+            left: keys,
+            _task: task,
+        }
+    }
+
+    pub(super) fn left(&self) -> i64 {
+        self.left
     }
 
     /// The next part; `None` at the end.
     pub(super) async fn next(&mut self) -> Option<Result<Vec<Record>, StoreError>> {
-        self.parts.recv().await
+        let part = self.parts.recv().await;
+        if let Some(Ok(records)) = &part {
+            self.left -= i64::try_from(records.len()).unwrap_or(i64::MAX);
+        }
+        part
     }
 }

@@ -10,7 +10,7 @@ use super::{
 
 /// The most that a page of several records may weigh, in bytes: pages are read ahead, and whoever gets
 /// one that is too large asks for a smaller one.
-const MAX_PAGE: usize = 16 << 20;
+const MAX_PAGE: usize = 8 << 20;
 
 /// What to read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
