@@ -84,16 +84,18 @@ fn main() -> Result<()> {
     let (ours, theirs) = (plugin.id(), go.child.id());
     for (calls, in_flight) in LOADS {
         println!(
-            "{in_flight} in flight   ours: calls/s  p50 us  CPU us/call    Go: calls/s  p50 us  CPU us/call"
+            "{in_flight} in flight   ours: calls/s  p50 us  CPU us/call  client's    Go: calls/s  p50 us  CPU us/call  client's"
         );
         let (mut rates, mut p50s, mut cpus) = (Vec::new(), Vec::new(), Vec::new());
+        let mut ceilings = Vec::new();
         for pair in 0..pairs {
             let us = measure(ours, &site.socket(), calls, in_flight)?;
             let them = measure(theirs, &go.socket, calls, in_flight)?;
             println!(
-                "{pair:>4} {:>19.0} {:>8.0} {:>12.1} {:>15.0} {:>8.0} {:>12.1}",
-                us.rate, us.p50, us.cpu, them.rate, them.p50, them.cpu
+                "{pair:>4} {:>19.0} {:>8.0} {:>12.1} {:>9.1} {:>15.0} {:>8.0} {:>12.1} {:>9.1}",
+                us.rate, us.p50, us.cpu, us.client, them.rate, them.p50, them.cpu, them.client
             );
+            ceilings.push((them.client + them.cpu, us.client));
             rates.push((us.rate, them.rate));
             p50s.push((us.p50, them.p50));
             cpus.push((us.cpu, them.cpu));
@@ -106,6 +108,10 @@ fn main() -> Result<()> {
             target::report("Decrypt, 1 in flight, p50, times Go's", p50.median, ..=0.9);
         } else {
             let what = format!("Decrypt, {in_flight} in flight");
+            println!(
+                "where client and server take all cores, a server that costs nothing has {} Go's throughput",
+                Ratio::of(&ceilings)
+            );
             target::report(
                 &format!("{what}, throughput, times Go's"),
                 rate.median,
@@ -179,17 +185,21 @@ struct Measured {
     p50: f64,
     /// Microseconds of the server's CPU for one call.
     cpu: f64,
+    /// The same of the client's.
+    client: f64,
 }
 
 fn measure(process: u32, socket: &Path, calls: usize, in_flight: usize) -> Result<Measured> {
-    let before = cpu_seconds(process)?;
+    let before = (cpu_seconds(process)?, cpu_seconds_of_children()?);
     let said = load(socket, calls, in_flight)?;
-    let cpu = cpu_seconds(process)? - before;
+    let cpu = cpu_seconds(process)? - before.0;
+    let client = cpu_seconds_of_children()? - before.1;
     let number = |name: &str| said[name].as_f64().ok_or("no number");
     Ok(Measured {
         rate: calls as f64 / number("seconds")?,
         p50: number("p50")? * 1e6,
         cpu: cpu * 1e6 / calls as f64,
+        client: client * 1e6 / calls as f64,
     })
 }
 
@@ -209,11 +219,22 @@ fn load(socket: &Path, calls: usize, in_flight: usize) -> Result<Value> {
 
 /// User and system time of a process so far (proc(5), `stat`, fields 14 and 15).
 fn cpu_seconds(process: u32) -> Result<f64> {
-    let stat = fs::read_to_string(format!("/proc/{process}/stat"))?;
+    seconds(&format!("/proc/{process}/stat"), 14)
+}
+
+/// The same of all children of this process that have ended (fields 16 and 17): of clients, here.
+fn cpu_seconds_of_children() -> Result<f64> {
+    seconds("/proc/self/stat", 16)
+}
+
+/// The sum of two fields of a `stat`, the first of which has this number.
+fn seconds(stat: &str, first: usize) -> Result<f64> {
+    let stat = fs::read_to_string(stat)?;
     let (_, fields) = stat.rsplit_once(')').ok_or("no stat")?;
     let ticks: Vec<u64> = fields
         .split_whitespace()
-        .skip(11)
+        // Those behind the name begin with the third.
+        .skip(first - 3)
         .take(2)
         .map(str::parse)
         .collect::<Result<_, _>>()?;

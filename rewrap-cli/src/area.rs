@@ -9,6 +9,7 @@ use crate::{
     stored::{Crds, EtcdPrefix, GroupResource, Location, ObjectKey, Rule, Scope},
 };
 
+mod directories;
 mod listing;
 
 /// What is in the stores of a session.

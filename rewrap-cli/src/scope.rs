@@ -67,18 +67,6 @@ impl Scope {
         let named = self.resources.is_empty() || self.resources.contains(resource);
         named && !self.excluded.contains(resource)
     }
-
-    /// The resources that were named but are in no area: a typing error, or nothing stored.
-    pub fn not_found<'a>(
-        &'a self,
-        areas: impl IntoIterator<Item = &'a Area> + Clone + 'a,
-    ) -> impl Iterator<Item = &'a GroupResource> {
-        self.resources.iter().filter(move |named| {
-            !areas.clone().into_iter().any(|area| {
-                matches!(&area.content, Content::Objects { resource, .. } if resource == *named)
-            })
-        })
-    }
 }
 
 #[cfg(test)]
@@ -132,13 +120,5 @@ mod tests {
         assert!(!narrow.contains(&resource, object(Some("b"))));
         assert!(!narrow.contains(&resource, object(None)));
         assert!(!scope(&[], &["secrets"], None).contains(&resource, object(Some("a"))));
-        let areas = [secrets.clone()];
-        let typo = scope(&["secrets", "secrts"], &[], None);
-        assert_eq!(
-            typo.not_found(&areas)
-                .map(ToString::to_string)
-                .collect::<Vec<_>>(),
-            ["secrts"]
-        );
     }
 }

@@ -125,9 +125,6 @@ async fn read_once(
     };
     let revisions: Vec<_> = pinned.iter().map(|pin| pin.revision).collect();
     let areas = session.areas_at(&revisions, scope.resources()).await?;
-    for missing in scope.not_found(areas.iter()) {
-        eprintln!("warning: nothing is stored of {missing}; is it written as it is in the file?");
-    }
     let mut survey = Survey::new(session, &areas, depth, revisions);
     let progress = Progress::start("reading", session.quiet);
     for area in areas.iter() {
@@ -136,6 +133,9 @@ async fn read_once(
         }
     }
     progress.finish();
+    for missing in survey.not_found(scope) {
+        eprintln!("warning: nothing is stored of {missing}; is it written as it is in the file?");
+    }
     if one_revision && scope.is_everything() {
         survey.check_count(&pinned)?;
     }

@@ -52,6 +52,27 @@ fn each_cause_is_told_once_with_its_objects_and_the_next_command() {
 }
 
 #[test]
+fn of_named_resources_those_are_shown_that_are_stored() {
+    let store = Store::start(&[AesGcm("new"), Identity]);
+    store.fill(3, AesGcm("new"), &mut Dice::new());
+    let named = [
+        "--resource=secrets,configmaps,secrts",
+        "--resource=pandas.bears.example",
+        "--output=json",
+    ];
+    let told = store.harmless("status", &named, 0);
+    let document = told.json();
+    let resources = document["resources"].as_array().unwrap();
+    let rows = resources.iter().map(|row| &row["resource"]);
+    assert!(rows.eq(["secrets"]), "{document:#}");
+    for missing in ["configmaps", "secrts", "pandas.bears.example"] {
+        let warning = format!("warning: nothing is stored of {missing};");
+        says(&told, &[&warning]);
+    }
+    assert_eq!(told.stderr.matches("nothing is stored").count(), 3);
+}
+
+#[test]
 fn what_no_rule_covers_is_plain_text_by_omission() {
     let store = Store::start(&[AesGcm("new"), Identity]);
     for number in 0..3 {

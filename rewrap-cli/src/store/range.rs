@@ -166,8 +166,13 @@ impl Page {
             };
         }
         let asked_for = |key_of: &[u8]| key_of >= key && (end == b"\0" || key_of < end);
-        let keys = || self.records.iter().map(|record| &record.key[..]);
-        if keys().all(asked_for) && keys().is_sorted_by(|one, next| one < next) {
+        let keys = self.records.iter().map(|record| &record.key[..]);
+        // In their order, all lie between the first and the last.
+        let outermost = [self.records.first(), self.records.last()];
+        let mut outermost = outermost.into_iter().flatten();
+        if outermost.all(|record| asked_for(&record.key))
+            && keys.is_sorted_by(|one, next| one < next)
+        {
             Ok(())
         } else {
             Err(StoreError::Disorder { ask: ask.clone() })

@@ -3,19 +3,20 @@
 use std::{fmt, sync::Arc};
 
 use kms_proto::KeyId;
-use zeroize::Zeroizing;
 
 use crate::stored::dek::{DekRef, KmsName, WriteDek};
 
 mod check;
 mod classify;
 mod error;
+mod named_key;
 mod open;
 mod seal;
 mod state;
 
 pub use classify::Class;
 pub use error::{Attempt, OpenError};
+pub use named_key::NamedKey;
 pub use open::Opened;
 pub use seal::SealError;
 pub use state::{CurrentKey, CurrentKeys, Reason, Reasons, State};
@@ -55,7 +56,7 @@ impl Rule {
         let name = match provider {
             Provider::Identity => None,
             Provider::AesCbc(keys) | Provider::AesGcm(keys) | Provider::Secretbox(keys) => {
-                keys.first().map(|key| &key.name)
+                keys.first().map(NamedKey::shared_name)
             }
             Provider::KmsV1(name) | Provider::KmsV2(name) => Some(name),
         };
@@ -212,43 +213,6 @@ impl WrittenWith {
             Self::Dek(dek) => dek.key_id(),
             Self::Nothing | Self::Key { .. } => None,
         }
-    }
-}
-
-/// A key of a local provider with the name that stands in the stored values.
-///
-/// Shared, wiped when the last user drops it, and never printed.
-#[derive(Clone)]
-pub struct NamedKey {
-    name: Arc<str>,
-    secret: Arc<Zeroizing<Vec<u8>>>,
-}
-
-impl NamedKey {
-    /// Takes over a decoded key; whoever builds a [`Provider`] has checked its length.
-    pub fn new(name: &str, secret: Zeroizing<Vec<u8>>) -> Self {
-        Self {
-            name: name.into(),
-            secret: Arc::new(secret),
-        }
-    }
-
-    /// The name, as in the file.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// The key itself.
-    pub fn expose(&self) -> &[u8] {
-        &self.secret
-    }
-}
-
-impl fmt::Debug for NamedKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("NamedKey")
-            .field("name", &self.name)
-            .finish_non_exhaustive()
     }
 }
 

@@ -25,13 +25,17 @@ use crate::{
     chain::Chain,
     progress::Progress,
     scan::Scan,
+    scope::Scope,
     session::Session,
     store::{Record, StoreError},
     stored::{DekRef, GroupResource, KmsName, OpenError, Rule, WrittenWith},
 };
 
 /// How many values are judged before answers that have come are looked at.
-const OPENED_AT_ONCE: usize = 128;
+const JUDGED_AT_ONCE: usize = 128;
+
+/// How many of them are open at a time: what is wiped and used again at once stays near the processor.
+const OPENED_AT_ONCE: usize = 16;
 
 /// A reading of all stores of a session.
 pub(super) struct Survey<'a> {
@@ -95,8 +99,10 @@ impl<'a> Survey<'a> {
                     progress.advance(records.len() as u64);
                     self.read[area.store] += records.len() as u64;
                     let records = self.without_odd_keys(records, area, &mut tally);
-                    for some in records.chunks(OPENED_AT_ONCE) {
-                        self.page(resource, rule, some, &mut tally).await;
+                    for some in records.chunks(JUDGED_AT_ONCE) {
+                        for few in some.chunks(OPENED_AT_ONCE) {
+                            self.judge(resource, rule, few, &mut tally).await;
+                        }
                         yield_now().await;
                         scan.go_on();
                     }
@@ -104,6 +110,9 @@ impl<'a> Survey<'a> {
                 }
                 let revision = scan.revision();
                 self.revisions[area.store] = self.revisions[area.store].max(revision);
+                if tally.is_empty() && path == area.display() {
+                    return Ok(());
+                }
                 let covered = self.session.config.rule(resource).is_some();
                 let rule = (&**rule, covered);
                 self.resources
@@ -131,7 +140,7 @@ impl<'a> Survey<'a> {
         records
     }
 
-    async fn page(
+    async fn judge(
         &mut self,
         resource: &GroupResource,
         rule: &Rule,
@@ -227,6 +236,17 @@ impl<'a> Survey<'a> {
             Some(newest) => *newest = (revision, *kind),
             None => drop(self.newest.insert(provider.clone(), (revision, *kind))),
         }
+    }
+
+    /// The resources that were named but have no row: a typing error, or nothing stored.
+    pub(super) fn not_found<'s>(
+        &'s self,
+        scope: &'s Scope,
+    ) -> impl Iterator<Item = &'s GroupResource> {
+        scope.resources().iter().filter(|named| {
+            let name = named.to_string();
+            !self.resources.iter().any(|row| row.resource == name)
+        })
     }
 
     /// No key that the store counts at the revision was passed over.

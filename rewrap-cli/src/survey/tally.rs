@@ -74,6 +74,11 @@ impl Tally {
         self.count(row, (1, record.value.len() as u64));
     }
 
+    /// Whether nothing was counted.
+    pub(super) fn is_empty(&self) -> bool {
+        self.rows.is_empty() && self.like_the_last.is_none()
+    }
+
     fn has_place(&self, row: &Row) -> bool {
         self.rows.len() < LIMIT || self.rows.contains_key(row)
     }

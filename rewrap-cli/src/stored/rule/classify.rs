@@ -3,8 +3,8 @@ use std::{cmp::Reverse, sync::Arc};
 use kms_proto::{ENCRYPTED_PREFIX, EncryptedObject};
 
 use super::{
-    Attempt, CurrentKeys, OpenError, Provider, ProviderKind, Reason, Reasons, Rule, State,
-    WrittenWith, strip_name,
+    Attempt, CurrentKeys, NamedKey, OpenError, Provider, ProviderKind, Reason, Reasons, Rule,
+    State, WrittenWith, strip_name,
 };
 use crate::stored::{
     dek::{DekRef, DekView},
@@ -48,7 +48,7 @@ impl Rule {
                     });
                 }
                 Provider::AesCbc(keys) | Provider::AesGcm(keys) | Provider::Secretbox(keys) => {
-                    let found = longest(keys.iter().map(|key| &key.name), body);
+                    let found = longest(keys.iter().map(NamedKey::shared_name), body);
                     if found.is_none() {
                         misses.push(Attempt::no_matching_key(kind));
                     }

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use kms_proto::EncryptedObject;
 
 use super::{
@@ -7,9 +9,7 @@ use super::{
 use crate::stored::{
     dek::{DekSources, DekView, Known, Step, UnwrapError},
     object::{self, NotAnObject},
-    transformer::{
-        OpenCause, Plaintext, aes_cbc, aes_gcm::GcmKey, identity, kms_v1, kms_v2, secretbox,
-    },
+    transformer::{OpenCause, Plaintext, aes_cbc, identity, kms_v1, kms_v2, secretbox},
 };
 
 /// An opened value.
@@ -69,18 +69,20 @@ impl Rule {
                 Provider::Identity => identity::open(body).ok().map(Found::plain),
                 Provider::AesCbc(keys) => {
                     with_keys(kind, keys, body, &mut attempts, |key, body| {
-                        aes_cbc::open(key, body, &accept)
+                        aes_cbc::open(key.expose(), body, &accept)
                     })
                 }
                 Provider::AesGcm(keys) => {
                     with_keys(kind, keys, body, &mut attempts, |key, body| {
-                        GcmKey::new(key)
-                            .ok_or(OpenCause::KeyLength(key.len()))?
+                        key.gcm()
+                            .ok_or_else(|| OpenCause::KeyLength(key.expose().len()))?
                             .open(path, body)
                     })
                 }
                 Provider::Secretbox(keys) => {
-                    with_keys(kind, keys, body, &mut attempts, secretbox::open)
+                    with_keys(kind, keys, body, &mut attempts, |key, body| {
+                        secretbox::open(key.expose(), body)
+                    })
                 }
                 Provider::KmsV1(name) | Provider::KmsV2(name) => {
                     let Some(body) = strip_name(body, name) else {
@@ -125,15 +127,15 @@ fn with_keys(
     keys: &[NamedKey],
     body: &[u8],
     attempts: &mut Vec<Attempt>,
-    open: impl Fn(&[u8], &[u8]) -> Result<Plaintext, OpenCause>,
+    open: impl Fn(&NamedKey, &[u8]) -> Result<Plaintext, OpenCause>,
 ) -> Option<Found> {
     let mut matching = 0;
     for (index, key) in keys.iter().enumerate() {
-        let Some(body) = strip_name(body, &key.name) else {
+        let Some(body) = strip_name(body, key.name()) else {
             continue;
         };
         matching += 1;
-        match open(key.expose(), body) {
+        match open(key, body) {
             Ok(plaintext) => {
                 let mut reasons = Reasons::default();
                 reasons.add_if(index != 0, Reason::Key);
@@ -141,13 +143,13 @@ fn with_keys(
                     plaintext,
                     written_with: WrittenWith::Key {
                         provider: kind,
-                        name: key.name.clone(),
+                        name: Arc::clone(key.shared_name()),
                     },
                     reasons,
                     knowable: true,
                 });
             }
-            Err(cause) => attempts.push(Attempt::new(kind, Some(&key.name), cause)),
+            Err(cause) => attempts.push(Attempt::new(kind, Some(key.shared_name()), cause)),
         }
     }
     if matching == 0 {

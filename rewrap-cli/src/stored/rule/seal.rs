@@ -1,11 +1,7 @@
 use super::{KmsName, NamedKey, Provider, ProviderKind, Rule};
 use crate::stored::{
     dek::WriteDek,
-    transformer::{
-        aes_cbc,
-        aes_gcm::{GcmKey, TooLarge},
-        kms_v1, kms_v2, secretbox,
-    },
+    transformer::{aes_cbc, aes_gcm::TooLarge, kms_v1, kms_v2, secretbox},
 };
 
 impl Rule {
@@ -29,18 +25,18 @@ impl Rule {
         match provider {
             Provider::Identity => out.extend_from_slice(plaintext),
             Provider::AesCbc(keys) => {
-                let key = begin_with(provider.kind(), keys, plaintext, &mut out)?;
+                let key = begin_with(provider.kind(), keys, plaintext, &mut out)?.expose();
                 aes_cbc::seal(key, plaintext, random()?, &mut out)
                     .ok_or(SealError::KeyLength(key.len()))?;
             }
             Provider::AesGcm(keys) => {
                 let key = begin_with(provider.kind(), keys, plaintext, &mut out)?;
-                GcmKey::new(key)
-                    .ok_or(SealError::KeyLength(key.len()))?
+                key.gcm()
+                    .ok_or_else(|| SealError::KeyLength(key.expose().len()))?
                     .seal(path, plaintext, random()?, &mut out)?;
             }
             Provider::Secretbox(keys) => {
-                let key = begin_with(provider.kind(), keys, plaintext, &mut out)?;
+                let key = begin_with(provider.kind(), keys, plaintext, &mut out)?.expose();
                 secretbox::seal(key, plaintext, random()?, &mut out)
                     .ok_or(SealError::KeyLength(key.len()))?;
             }
@@ -85,11 +81,11 @@ fn begin_with<'a>(
     keys: &'a [NamedKey],
     plaintext: &[u8],
     out: &mut Vec<u8>,
-) -> Result<&'a [u8], SealError> {
+) -> Result<&'a NamedKey, SealError> {
     let key = keys.first().ok_or(SealError::KeyLength(0))?;
     let overhead = 64;
-    begin(kind, &key.name, plaintext.len() + overhead, out);
-    Ok(key.expose())
+    begin(kind, key.name(), plaintext.len() + overhead, out);
+    Ok(key)
 }
 
 fn random<const N: usize>() -> Result<[u8; N], getrandom::Error> {
