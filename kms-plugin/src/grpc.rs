@@ -26,6 +26,10 @@ use crate::{
     service::{DecryptError, KmsService},
 };
 
+mod groups;
+
+use groups::Groups;
+
 /// The longest message that is read, in bytes: a ciphertext, a key id and annotations at their
 /// limits need a little more than half of it.
 pub const MAX_MESSAGE_LEN: usize = 64 * 1024;
@@ -41,12 +45,18 @@ const LONGEST_PATIENCE: Duration = Duration::from_secs(30);
 pub struct Kms {
     service: KmsService,
     metrics: Arc<Metrics>,
+    /// An apiserver that starts asks for thousands of DEK sources at once.
+    unwraps: Arc<Groups>,
 }
 
 impl Kms {
     /// Translates for `service`.
     pub fn new(service: KmsService, metrics: Arc<Metrics>) -> Self {
-        Self { service, metrics }
+        Self {
+            service,
+            metrics,
+            unwraps: Arc::default(),
+        }
     }
 
     /// Runs one call; logs and counts how it ended.
@@ -118,6 +128,7 @@ impl KeyManagementService for Kms {
         &self,
         request: Request<DecryptRequest>,
     ) -> Result<Response<DecryptResponse>, Status> {
+        self.unwraps.place().await;
         let patience = patience(request.metadata());
         let DecryptRequest {
             ciphertext,
