@@ -1,6 +1,12 @@
 //! What a run leaves behind in files, and taking it back.
 
-use std::{collections::BTreeMap, fs, os::unix::fs::PermissionsExt, path::Path};
+use std::{
+    collections::BTreeMap,
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -70,6 +76,23 @@ impl Scene {
         assert_unsaid(&finished, &[]);
         finished
     }
+}
+
+#[test]
+fn an_undo_is_as_polite_as_a_run() {
+    const FEW: u32 = 40;
+    const RATE: u32 = 20;
+    let scene = Scene::new();
+    let (undo_file, limit) = (scene.flag("undo-file"), format!("--limit={FEW}"));
+    scene
+        .store
+        .rewrap("run", &[&RUN[..], &[&undo_file, &limit]].concat())
+        .expect(0);
+    let start = Instant::now();
+    let report = scene.undo(&[&format!("--rate={RATE}")], 0).json();
+    assert_eq!(report["restored"], FEW);
+    // The first leaves at once.
+    assert!(start.elapsed() >= Duration::from_secs(1) * (FEW - 1) / RATE);
 }
 
 #[test]

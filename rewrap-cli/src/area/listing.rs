@@ -60,7 +60,7 @@ impl Session {
     }
 
     /// The index of the store that holds a resource.
-    fn index_of(&self, resource: &GroupResource) -> usize {
+    pub(crate) fn index_of(&self, resource: &GroupResource) -> usize {
         let overriding = self
             .stores
             .iter()

@@ -5,7 +5,7 @@ use clap::Args;
 use super::{Connection, Output, Scope};
 use crate::pace::{Bandwidth, CALM_FOR_CLIENTS, CALM_FOR_ETCD, Limits};
 
-/// How fast `run` goes.
+/// How fast `run` and `undo` go.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Pace")]
 pub struct PaceArgs {
@@ -159,6 +159,9 @@ pub struct UndoArgs {
     /// How to get there.
     #[command(flatten)]
     pub connection: Connection,
+    /// How fast.
+    #[command(flatten)]
+    pub pace: PaceArgs,
     /// Append a JSON line for every restored object.
     #[arg(long, value_name = "FILE")]
     pub audit_log: Option<PathBuf>,

@@ -20,6 +20,7 @@ use crate::{
     chain::Chain,
     cli::UndoArgs,
     journal::Journal,
+    pace::Pace,
     printable::OneLine,
     report,
     rewrap::{Trail, UndoEntry, UndoHeader},
@@ -27,9 +28,6 @@ use crate::{
     store::Put,
     stored::{Opened, Rule},
 };
-
-/// Restorations in flight.
-const IN_FLIGHT: usize = 16;
 
 /// What became of an undo file: `kind: UndoReport`.
 #[derive(Debug, Serialize)]
@@ -67,9 +65,11 @@ pub(super) async fn undo(args: UndoArgs) -> Result<Exit, CommandError> {
         return Err(CommandError::OtherCluster { file, here });
     }
     confirm(args.yes, "restore what is as the run left it")?;
+    let limits = args.pace.limits();
     let undo = Undo {
         areas: session.areas().await?,
         session: &session,
+        paces: session.stores.iter().map(|_| Pace::new(limits)).collect(),
         trail: Trail {
             audit: args
                 .audit_log
@@ -100,6 +100,8 @@ pub(super) async fn undo(args: UndoArgs) -> Result<Exit, CommandError> {
 struct Undo<'a> {
     session: &'a Session,
     areas: Areas,
+    /// One for each store: what one suffers says nothing about another.
+    paces: Vec<Pace>,
     trail: Trail,
 }
 
@@ -127,7 +129,8 @@ impl Undo<'_> {
             Ok(entry.map(|entry| (entry, lines)))
         });
         let fates = entries.map_ok(|entry| self.one(entry));
-        let mut fates = std::pin::pin!(fates.try_buffer_unordered(IN_FLIGHT));
+        let in_flight = self.paces.iter().map(Pace::concurrency).sum();
+        let mut fates = std::pin::pin!(fates.try_buffer_unordered(in_flight));
         let mut report = UndoReport {
             api_version: API_VERSION,
             kind: "UndoReport",
@@ -155,7 +158,8 @@ impl Undo<'_> {
         let Some((resource, _)) = self.areas.object(entry.key.as_bytes()) else {
             return failed("its key is of no resource of this cluster".to_owned());
         };
-        let store = &self.session.store_of(&resource).store;
+        let index = self.session.index_of(&resource);
+        let (store, pace) = (&self.session.stores[index].store, &self.paces[index]);
         let Some(record) = store.get(entry.key.as_bytes()).await? else {
             return Ok(Fate::Vanished);
         };
@@ -177,9 +181,14 @@ impl Undo<'_> {
             return failed("the value before opens to another object".to_owned());
         }
         let keys = [&new.written_with, &old.written_with];
+        let permit = pace.permit(record.key.len() + value.len()).await;
         self.trail.before(&record, keys, &value).await?;
-        let put = store.compare_and_put(&record.key, record.mod_revision, value, record.lease);
-        match put.await? {
+        let sent = permit.sent();
+        let put = store
+            .compare_and_put(&record.key, record.mod_revision, value, record.lease)
+            .await;
+        permit.answered(sent, store.strain());
+        match put? {
             Put::Done { revision } => {
                 self.trail
                     .after(&record, keys, revision, "restored")
