@@ -102,6 +102,30 @@ fn many_objects_share_a_transaction_and_the_old_values_are_gone_after() {
 }
 
 #[test]
+fn a_run_that_was_cut_goes_on_in_transactions_of_many() {
+    const OBJECTS: usize = 1000;
+    let store = store(Etcd::start());
+    let plaintexts = store.fill(OBJECTS, AesCbc("old"), &mut Dice::new());
+    let folder = tempfile::tempdir().unwrap();
+    let checkpoint = folder.path().join("checkpoint");
+    let flag = format!("--checkpoint={}", checkpoint.display());
+    let first = store
+        .rewrap("run", &with(&[&flag, "--limit=400"]))
+        .expect(0);
+    let done = first.json()["rewrapped"].as_u64().unwrap();
+    assert!((1..1000).contains(&done), "{first}");
+    assert!(checkpoint.exists());
+    let before = store.etcd.revision();
+    let second = store.rewrap("run", &with(&[&flag])).expect(0);
+    assert_eq!(second.json()["rewrapped"], OBJECTS, "{second}");
+    let writes = store.etcd.revision() - before;
+    assert!(writes < 100, "{writes} transactions");
+    let (now, names) = store.opened();
+    assert!(now == plaintexts, "an object changed or was lost");
+    assert_eq!(names["new"], OBJECTS);
+}
+
+#[test]
 fn an_apiserver_that_renews_its_lease_is_seen_whatever_its_clock_says() {
     const HOUR: i64 = 3600;
     let stores = [-5 * HOUR, 5 * HOUR].map(|ahead| {

@@ -28,7 +28,7 @@ use crate::{
     scope::Scope,
     session::Session,
     store::{Record, StoreError},
-    stored::{DekRef, GroupResource, KmsName, OpenError, Rule, WrittenWith},
+    stored::{DekRef, GroupResource, KmsName, OpenError, Provider, Rule, WrittenWith},
 };
 
 /// How many values are judged before answers that have come are looked at.
@@ -36,6 +36,15 @@ const JUDGED_AT_ONCE: usize = 128;
 
 /// How many of them are open at a time: what is wiped and used again at once stays near the processor.
 const OPENED_AT_ONCE: usize = 16;
+
+/// Under KMS v1 every value has a DEK to be unwrapped, many of which are asked for together.
+fn opened_at_once(rule: &Rule) -> usize {
+    let is_v1 = |provider: &Provider| matches!(provider, Provider::KmsV1(_));
+    match rule.providers().iter().any(is_v1) {
+        true => JUDGED_AT_ONCE,
+        false => OPENED_AT_ONCE,
+    }
+}
 
 /// A reading of all stores of a session.
 pub(super) struct Survey<'a> {
@@ -100,7 +109,7 @@ impl<'a> Survey<'a> {
                     self.read[area.store] += records.len() as u64;
                     let records = self.without_odd_keys(records, area, &mut tally);
                     for some in records.chunks(JUDGED_AT_ONCE) {
-                        for few in some.chunks(OPENED_AT_ONCE) {
+                        for few in some.chunks(opened_at_once(rule)) {
                             self.judge(resource, rule, few, &mut tally).await;
                         }
                         yield_now().await;
