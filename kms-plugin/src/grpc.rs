@@ -71,13 +71,19 @@ impl Kms {
         let result = call.await;
         let code = result.as_ref().map_or_else(code, |_| Code::Ok);
         self.metrics.request(method, code, start.elapsed());
-        let (uid, key_id) = (shortened(uid), shortened(key_id));
         match result {
             Ok(answer) => {
-                debug!(?method, ?uid, ?key_id, "answered");
+                // Nothing is shortened that is not logged.
+                debug!(
+                    ?method,
+                    uid = ?shortened(uid),
+                    key_id = ?shortened(key_id),
+                    "answered"
+                );
                 Ok(Response::new(answer))
             }
             Err(error) => {
+                let (uid, key_id) = (shortened(uid), shortened(key_id));
                 warn!(?method, ?uid, ?key_id, error = chain(&error), "refused");
                 Err(Status::new(code.into(), error.to_string()))
             }

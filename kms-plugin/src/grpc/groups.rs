@@ -6,7 +6,7 @@ use std::{
 
 /// How many calls are answered before their answers are written: few enough that the client has work
 /// while the next ones are answered, enough that a write is not a call of the kernel for each.
-const GROUP: u32 = 16;
+const GROUP: u32 = 32;
 
 /// Lets calls that came together be answered in groups.
 ///
@@ -87,7 +87,7 @@ mod tests {
         let calls: Vec<_> = order.iter().copied().flatten().collect();
         assert_eq!(calls, (0..CALLS).collect::<Vec<_>>());
         let groups: Vec<_> = order.split(Option::is_none).map(<[_]>::len).collect();
-        assert_eq!(groups, [16, 16, 16, 5, 0]);
+        assert_eq!(groups, [32, 32, 32, 5, 0]);
     }
 
     #[tokio::test]
