@@ -7,8 +7,11 @@
 
 use std::collections::VecDeque;
 
-use super::stride::Stride;
 use crate::store::{Page, Record, StoreError, key_after};
+
+mod search;
+
+use search::Search;
 
 /// How many keys the first page asks for; nothing is known of their size yet.
 const FIRST_LIMIT: i64 = 100;
@@ -27,19 +30,9 @@ const MAX_LIMIT: i64 = 10_000;
 pub(super) struct Cuts {
     /// In the order of their keys, without a gap.
     cuts: VecDeque<Cut>,
-    /// How long the name of the directory is.
-    floor: usize,
+    search: Search,
     /// The most answers that are waited for. With one, nothing is cut.
     ahead: usize,
-    stride: Option<Stride>,
-    /// The step that led from the last directory to the next one.
-    between: Option<Stride>,
-    /// How often the stride changed: what several pieces of one guess say is heard once.
-    guess: u64,
-    /// What to do with a directory of keys that has come to its end.
-    search: Search,
-    /// The last directory of objects that was seen in an answer, its slash included.
-    directory: Vec<u8>,
     /// How many keys there are of which nobody knows in which piece; nothing before the first page.
     lost: Option<i64>,
     limit: i64,
@@ -57,20 +50,6 @@ struct Cut {
     /// The guess that its end comes from, if any.
     guess: Option<u64>,
     state: State,
-}
-
-/// Where the next keys are looked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Search {
-    /// As far apart as the last ones.
-    Near,
-    /// Somewhat farther: names may only lie thinner here.
-    Farther,
-    /// To the end of the directory: the distances of its names tell nothing of what lies behind the
-    /// last one.
-    ToTheEnd,
-    /// Behind it, in steps that grow; so many were too short, one after the other.
-    Behind { misses: u32 },
 }
 
 #[derive(Debug)]
@@ -108,13 +87,8 @@ impl Cuts {
     pub(super) fn new(from: Vec<u8>, end: Vec<u8>, floor: usize, ahead: usize) -> Self {
         let mut cuts = Self {
             cuts: VecDeque::new(),
-            floor,
+            search: Search::new(floor),
             ahead,
-            stride: None,
-            between: None,
-            guess: 0,
-            search: Search::Near,
-            directory: Vec::new(),
             lost: None,
             limit: FIRST_LIMIT,
             last_id: 0,
@@ -177,13 +151,14 @@ impl Cuts {
             return None;
         }
         // Nobody knows yet where more is.
-        if self.search != Search::Near && self.cuts.iter().any(|cut| cut.is_asked(self.guess)) {
+        let guess = self.search.guess();
+        if self.search.waits() && self.cuts.iter().any(|cut| cut.is_asked(guess)) {
             return None;
         }
         if let Some(place) = self.place(at) {
             let cut = &mut self.cuts[at];
             let end = std::mem::replace(&mut cut.end, place.clone());
-            cut.guess = Some(self.guess);
+            cut.guess = Some(guess);
             let count = cut.count.take();
             self.lose(count.unwrap_or_default());
             let rest = self.unread(place, end, None);
@@ -224,15 +199,7 @@ impl Cuts {
         {
             return None;
         }
-        let stride = self.stride.as_ref()?;
-        let place = match (self.search, &self.directory[..]) {
-            (Search::ToTheEnd, [directory @ .., b'/']) if cut.from.starts_with(&self.directory) => {
-                // '0' is the byte behind '/'.
-                Some([directory, b"0"].concat())
-            }
-            // A little less than fits: then most pieces are one page.
-            _ => stride.ahead(&cut.from, self.floor, (self.limit * 7 / 8).max(1)),
-        }?;
+        let place = self.search.place(&cut.from, self.limit)?;
         (place < cut.end).then_some(place)
     }
 
@@ -256,7 +223,8 @@ impl Cuts {
         let Cut { limit, guess, .. } = self.cuts[at];
         let read = i64::try_from(page.records.len()).unwrap_or(i64::MAX);
         let weight = weight(&page.records);
-        self.learn(&page, weight, limit, guess);
+        self.limit = next_limit(limit, page.records.len(), weight);
+        self.search.learn(&page, limit, guess);
         let left = page.count.saturating_sub(read);
         let behind = page.records.last().map(|last| key_after(&last.key));
         let cut = &mut self.cuts[at];
@@ -293,59 +261,6 @@ impl Cuts {
         if let Some(lost) = &mut self.lost {
             *lost += keys;
         }
-    }
-
-    /// Follows the sizes and the distances seen.
-    fn learn(&mut self, page: &Page, weight: i64, limit: i64, guess: Option<u64>) {
-        self.limit = next_limit(limit, page.records.len(), weight);
-        if let Some(last) = page.records.last() {
-            let name = last.key.iter().rposition(|byte| *byte == b'/');
-            self.directory = last.key[..name.map_or(0, |slash| slash + 1)].to_vec();
-        }
-        let found = i64::try_from(page.records.len()).unwrap_or(i64::MAX);
-        let last_half = &page.records[page.records.len() / 2..];
-        if let Search::Behind { .. } = self.search
-            && found > 0
-            && guess == Some(self.guess)
-        {
-            self.between = self.stride.clone();
-        }
-        if page.more {
-            self.stride = Stride::measure(last_half).or_else(|| self.stride.take());
-            self.search = Search::Near;
-        } else if guess != Some(self.guess) {
-            return;
-        } else if let Some(stride) = &mut self.stride {
-            let missed = found <= limit / 8;
-            let within = self.directory.len();
-            self.search = match self.search {
-                Search::Near if !missed => return,
-                Search::Near => {
-                    stride.grow(3);
-                    Search::Farther
-                }
-                Search::Farther if !missed => Search::Near,
-                Search::Farther if within > self.floor && stride.is_within(within) => {
-                    Search::ToTheEnd
-                }
-                Search::ToTheEnd => {
-                    let next = || Stride::between_directories(within - 2, limit);
-                    *stride = self.between.take().unwrap_or_else(next);
-                    stride.shrink();
-                    Search::Behind { misses: 0 }
-                }
-                Search::Behind { .. } if !missed => Search::Near,
-                Search::Farther => {
-                    stride.grow(4);
-                    Search::Behind { misses: 4 }
-                }
-                Search::Behind { misses } => {
-                    stride.grow(misses + 1);
-                    Search::Behind { misses: misses + 1 }
-                }
-            };
-        }
-        self.guess += 1;
     }
 
     /// Takes what comes next, if it is there.
