@@ -24,7 +24,7 @@ impl Session {
     /// areas of theirs only, and those may be empty: to look would cost as much as to count.
     ///
     /// # Errors
-    /// As [`Self::areas`], and [`StoreError::Compacted`].
+    /// As [`Self::areas`], and that a revision is compacted away.
     pub async fn areas_at(
         &self,
         revisions: &[i64],

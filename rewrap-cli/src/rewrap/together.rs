@@ -3,8 +3,9 @@
 use futures_util::future::try_join_all;
 
 use super::{
-    OpenedPage, Rewrap, RunError,
+    Rewrap, RunError,
     one::{Attempt, Fate, Verdict, seal},
+    pages::OpenedPage,
     ramp::Turn,
 };
 use crate::{
