@@ -3,6 +3,7 @@
 use std::{
     future::Future,
     mem,
+    pin::pin,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -147,7 +148,8 @@ impl KeyManagementService for Kms {
             dek_source = name(&ciphertext),
             "asked to unwrap"
         );
-        self.answer(Method::Decrypt, &uid, &key_id, async {
+        // Pinned here: what is moved into another future has its place twice.
+        let call = pin!(async {
             let wrapped = EncryptedDekSource::from_wire(ciphertext, &key_id, annotations)?;
             // What is being opened is opened to the end, for those who ask again.
             let mut dek = timeout(patience, self.service.decrypt(&wrapped))
@@ -157,8 +159,8 @@ impl KeyManagementService for Kms {
             Ok(DecryptResponse {
                 plaintext: mem::take(&mut *dek),
             })
-        })
-        .await
+        });
+        self.answer(Method::Decrypt, &uid, &key_id, call).await
     }
 }
 

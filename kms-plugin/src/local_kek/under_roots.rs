@@ -161,7 +161,8 @@ impl Kek for UnderRoots {
         let id = Envelope::id_of(annotation).ok_or(KekError::Unauthentic)?;
         let kek = match self.shared.held.get(id) {
             Some(kek) => kek,
-            None => self.open(id, annotation).await?,
+            // Rare, and its state is large.
+            None => Box::pin(self.open(id, annotation)).await?,
         };
         kek.unwrap(wrapped)
     }
