@@ -1,6 +1,6 @@
 //! An apiserver that is behind must not lose sight of its objects.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fs};
 
 use super::{churn::secret, cluster::Cluster, kinds::config_map, ledger::Ledger};
 use crate::support::{
@@ -42,7 +42,25 @@ fn an_apiserver_that_lacks_the_new_key_stops_the_run() {
     secrets.read_back(&cluster.kube());
     secrets.read_back(&behind.client());
 
+    // Nor do a few that are named.
+    let named = folder.path().join("named");
+    let keys: Vec<_> = stored.keys().skip(7).take(3).collect();
+    let lines = keys.iter().map(|key| format!("{{\"key\": \"{key}\"}}\n"));
+    fs::write(&named, lines.collect::<String>()).unwrap();
+    let only = format!("--only-keys={}", named.display());
+    let refused = cluster.rewrap_run_with(&[&behind], &[&only]).expect(5);
+    assert!(refused.stderr.contains(&behind.url()), "{refused}");
+    assert!(
+        values(&cluster, "/registry/secrets/") == stored,
+        "the old value of a named one is not back"
+    );
+
     behind.restart(Some(&cluster.encryption()));
+    let few = cluster.rewrap_run_with(&[&behind], &[&only]).expect(0);
+    assert_eq!(few.json()["rewrapped"], keys.len(), "{few}");
+    let now = values(&cluster, "/registry/secrets/");
+    let written = now.iter().filter(|(key, value)| stored[*key] != **value);
+    assert!(written.map(|(key, _)| key).eq(keys), "others were written");
     cluster.rewrap_run(&[&behind]).expect(0);
     cluster.rewrap("verify", &[]).expect(0);
     secrets.read_back(&cluster.kube());

@@ -56,6 +56,10 @@ impl Rewrap<'_> {
         let mut scan = Scan::new(&self.session.stores[area.store].store, path);
         while let Some(records) = scan.next().await.map_err(RunError::from)? {
             for record in records {
+                // What is not meant is not even opened.
+                if !self.is_named(&record.key) {
+                    continue;
+                }
                 let outcome = self
                     .session
                     .keys

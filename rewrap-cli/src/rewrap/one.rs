@@ -215,6 +215,12 @@ impl Rewrap<'_> {
         }
     }
 
+    /// Whether an object is meant, as far as objects are named.
+    pub(super) fn is_named(&self, key: &[u8]) -> bool {
+        let only = self.options.only_keys.as_ref();
+        only.is_none_or(|only| only.contains(key))
+    }
+
     /// The only way to a [`Stale`].
     pub(super) fn judge(
         &self,
@@ -229,8 +235,7 @@ impl Rewrap<'_> {
                 error,
             })
         };
-        let only = self.options.only_keys.as_ref();
-        if only.is_some_and(|only| !only.contains(&record.key)) {
+        if !self.is_named(&record.key) {
             return Verdict::Skip(Fate::NotChosen);
         }
         let key = match area.object_key(&record.key) {
