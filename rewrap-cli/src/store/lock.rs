@@ -4,7 +4,7 @@ use prost::bytes::Bytes;
 use tokio::{
     sync::watch,
     task::JoinHandle,
-    time::{Instant, timeout_at},
+    time::{Instant, sleep, timeout_at},
 };
 use tonic::{Request, Response};
 
@@ -15,8 +15,10 @@ use super::{
     },
 };
 
-/// How often a key that keeps changing is looked at before it is left to its end.
-const TRIES: u32 = 3;
+/// How often a key that keeps changing is looked at before it is left to its end, and how far apart: a
+/// busy SQL database fails a delete as if somebody else had written the key.
+const TRIES: u32 = 20;
+const BETWEEN_TRIES: Duration = Duration::from_millis(100);
 
 /// The lock that keeps two runs apart: a key that ends by itself unless it is kept, as it is while
 /// this lives.
@@ -178,13 +180,16 @@ impl Store {
                     let ours = self.get(key).await?;
                     let Some(ours) = ours.filter(|record| record.create_revision == *created)
                     else {
-                        break;
+                        return Ok(());
                     };
                     if self.compare_and_delete(key, ours.mod_revision).await? {
-                        break;
+                        return Ok(());
                     }
+                    sleep(BETWEEN_TRIES).await;
                 }
-                Ok(())
+                Err(StoreError::NotWritten {
+                    key: key.as_slice().into(),
+                })
             }
         }
     }
@@ -248,7 +253,7 @@ async fn keep_alive(
     report: watch::Sender<bool>,
 ) {
     loop {
-        tokio::time::sleep(ttl / 3).await;
+        sleep(ttl / 3).await;
         let sent = Instant::now();
         match timeout_at(kept + ttl, store.keep(&mut hold)).await {
             Ok(Ok(true)) => kept = sent,
