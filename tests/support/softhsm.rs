@@ -95,7 +95,7 @@ impl SoftHsm {
     /// Initialises one more token.
     pub(crate) fn add_token(&self, label: &str) {
         done(
-            Command::new(server::binary("softhsm2-util"))
+            util()
                 .args(["--init-token", "--free", "--so-pin", "an officer's PIN"])
                 .args(["--label", label, "--pin", PIN])
                 .env("SOFTHSM2_CONF", self.path("softhsm2.conf")),
@@ -107,7 +107,7 @@ impl SoftHsm {
         let file = self.path("imported");
         fs::write(&file, key).unwrap();
         done(
-            Command::new(server::binary("softhsm2-util"))
+            util()
                 .args(["--aes", "--token", LABEL, "--pin", PIN])
                 .args(["--label", label, "--id", id, "--import"])
                 .arg(&file)
@@ -187,6 +187,15 @@ impl SoftHsm {
     pub(crate) fn root(config: &Config) -> Pkcs11 {
         Pkcs11::open_with(config, Path::new(env!("CARGO_BIN_EXE_kms-plugin")))
     }
+}
+
+/// SoftHSM's own tool, on the module of the tests.
+fn util() -> Command {
+    let mut command = Command::new(server::binary("softhsm2-util"));
+    command
+        .arg("--module")
+        .arg(server::binary("softhsm2-module"));
+    command
 }
 
 #[track_caller]
