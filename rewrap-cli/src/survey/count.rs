@@ -104,12 +104,13 @@ impl<'a> Survey<'a> {
                 progress.at(&resource.to_string());
                 let mut tally = Tally::default();
                 let mut scan = Scan::new(&store.store, path).at_revision(self.pinned[area.store]);
+                let at_once = opened_at_once(rule);
                 while let Some(records) = scan.next().await? {
                     progress.advance(records.len() as u64);
                     self.read[area.store] += records.len() as u64;
                     let records = self.without_odd_keys(records, area, &mut tally);
                     for some in records.chunks(JUDGED_AT_ONCE) {
-                        for few in some.chunks(opened_at_once(rule)) {
+                        for few in some.chunks(at_once) {
                             self.judge(resource, rule, few, &mut tally).await;
                         }
                         yield_now().await;
