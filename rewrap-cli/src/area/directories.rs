@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use crate::{
-    store::{Kind, RangeOptions, Store, StoreError, key_after},
+    store::{Kind, RangeOptions, Store, StoreError, key_after, prefix_end},
     stored::{Crds, EtcdPrefix, GroupResource},
 };
 
@@ -140,8 +140,7 @@ fn directory(key: &[u8], prefix: usize) -> Vec<u8> {
 /// The first key that is not in a directory, or not this key.
 fn behind(path: &[u8]) -> Vec<u8> {
     match path {
-        // '0' is the byte behind '/'.
-        [directory @ .., b'/'] => [directory, b"0"].concat(),
+        [.., b'/'] => prefix_end(path),
         key => key_after(key),
     }
 }

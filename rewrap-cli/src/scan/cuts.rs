@@ -185,7 +185,7 @@ impl Cuts {
             }
         }
         let few = if bytes <= AHEAD_BYTES { 2 } else { 1 } * self.ahead;
-        asked < self.ahead && asked + read < few
+        asked < self.search.ahead(self.ahead) && asked + read < few
     }
 
     /// Where to cut a piece before it is read, if at all.
@@ -238,7 +238,8 @@ impl Cuts {
             let end = std::mem::replace(&mut cut.end, behind.clone());
             let mut rest = self.unread(behind, end, Some(left));
             // So much lies before what was read ahead that it would only wait: it is read again.
-            let much = limit.saturating_mul(i64::try_from(self.ahead).unwrap_or(i64::MAX));
+            let ahead = self.search.ahead(self.ahead);
+            let much = limit.saturating_mul(i64::try_from(ahead).unwrap_or(i64::MAX));
             if left > much && self.cuts.len() > at + 1 {
                 let mut lost = left;
                 for dropped in self.cuts.drain(at + 1..) {

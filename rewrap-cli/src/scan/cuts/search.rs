@@ -1,7 +1,11 @@
 //! Where the next keys are: what the distances of those that were seen tell of those behind them.
 
 use super::super::stride::Stride;
-use crate::store::Page;
+use crate::store::{Page, prefix_end};
+
+/// How many pages are asked for at once where nothing is known: those that lie behind the end of a
+/// directory come back empty.
+const LEAST_AHEAD: usize = 4;
 
 /// What is known of the next keys.
 #[derive(Debug)]
@@ -15,6 +19,8 @@ pub(super) struct Search {
     guess: u64,
     /// What to do with a directory of keys that has come to its end.
     step: Step,
+    /// How many pages found what was looked for since one last missed.
+    hits: usize,
     /// The last directory of objects that was seen in an answer, its slash included.
     directory: Vec<u8>,
 }
@@ -41,6 +47,7 @@ impl Search {
             between: None,
             guess: 0,
             step: Step::Near,
+            hits: 0,
             directory: Vec::new(),
         }
     }
@@ -55,13 +62,19 @@ impl Search {
         self.step != Step::Near
     }
 
+    /// How many pages may be asked for before it is known whether the first of them finds anything: a
+    /// directory that has gone on for long goes on for half as long, and few of those asked for lie
+    /// behind its end.
+    pub(super) fn ahead(&self, most: usize) -> usize {
+        (self.hits / 2).max(LEAST_AHEAD).min(most)
+    }
+
     /// Where a page of so many keys from this one on may end.
     pub(super) fn place(&self, from: &[u8], limit: i64) -> Option<Vec<u8>> {
         let stride = self.stride.as_ref()?;
-        match (self.step, &self.directory[..]) {
-            (Step::ToTheEnd, [directory @ .., b'/']) if from.starts_with(&self.directory) => {
-                // '0' is the byte behind '/'.
-                Some([directory, b"0"].concat())
+        match self.step {
+            Step::ToTheEnd if from.starts_with(&self.directory) => {
+                Some(prefix_end(&self.directory))
             }
             // A little less than fits: then most pieces are one page.
             _ => stride.ahead(from, self.floor, (limit * 7 / 8).max(1)),
@@ -77,6 +90,12 @@ impl Search {
         }
         let heard = guess == Some(self.guess);
         let found = i64::try_from(page.records.len()).unwrap_or(i64::MAX);
+        let missed = !page.more && found <= limit / 8;
+        match (missed, heard) {
+            (false, _) => self.hits += 1,
+            (true, true) => self.hits = 0,
+            (true, false) => {}
+        }
         if let (Step::Behind { .. }, true) = (self.step, heard && found > 0) {
             self.between = self.stride.clone();
         }
@@ -85,7 +104,6 @@ impl Search {
             self.stride = Stride::measure(last_half).or_else(|| self.stride.take());
             self.step = Step::Near;
         } else if heard {
-            let missed = found <= limit / 8;
             if self.step == Step::Near && !missed {
                 return;
             }
