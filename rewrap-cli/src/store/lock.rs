@@ -176,7 +176,10 @@ impl Store {
             Hold::Lease(id) => self.revoke(*id).await,
             Hold::Writes { key, created, .. } => {
                 // A write that was under way to keep it may come between.
-                for _ in 0..TRIES {
+                for attempt in 0..TRIES {
+                    if attempt > 0 {
+                        sleep(BETWEEN_TRIES).await;
+                    }
                     let ours = self.get(key).await?;
                     let Some(ours) = ours.filter(|record| record.create_revision == *created)
                     else {
@@ -185,7 +188,6 @@ impl Store {
                     if self.compare_and_delete(key, ours.mod_revision).await? {
                         return Ok(());
                     }
-                    sleep(BETWEEN_TRIES).await;
                 }
                 Err(StoreError::NotWritten {
                     key: key.as_slice().into(),
