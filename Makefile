@@ -4,7 +4,7 @@
 CARGO ?= cargo
 ETCD := tests/servers/get etcd
 # What `make conformance` needs, and what `make conformance-all` needs besides.
-SERVERS := age age-keygen etcd etcd-3.4 kine encryption-config-1.28 encryption-config-1.31 encryption-config-1.37 kms-reference \
+SERVERS := age age-keygen etcd etcd-3.4 etcd-failpoints kine encryption-config-1.28 encryption-config-1.31 encryption-config-1.37 kms-reference \
 	kube-apiserver-fast kube-apiserver-1.31-fast vault softhsm2-module softhsm2-util moto
 MORE_SERVERS := etcd-3.5 etcd-3.7 kine-0.13 \
 	kube-apiserver-1.28-fast kube-apiserver-1.29-fast kube-apiserver-1.30-fast kube-apiserver-1.34-fast kube-apiserver
@@ -47,7 +47,7 @@ conformance-all: conformance
 # Everything dies while everybody writes; `make conformance` has four rounds of it.
 #   make chaos [ROUNDS=200] [SEED=...]
 ROUNDS := 200
-chaos: SERVERS := etcd kube-apiserver-fast
+chaos: SERVERS := etcd-failpoints kube-apiserver-fast
 chaos: servers
 	RINGFENCE_CHAOS_ROUNDS=$(ROUNDS) $(if $(SEED),RINGFENCE_SEED=$(SEED)) \
 	$(CARGO) test --locked --test conformance -- --ignored --nocapture chaos::

@@ -74,7 +74,7 @@ impl Scene {
     fn new() -> Self {
         let site = Site::with_key();
         let plugin = Plugin::start(&site);
-        let mut cluster = Cluster::on(Members::start(), Release::NEWEST, &[]);
+        let mut cluster = Cluster::on(Members::with_failpoints(), Release::NEWEST, &[]);
         let socket = site.socket();
         cluster.write_encryption(&["secrets"], &providers(0, &socket));
         cluster.restart();

@@ -48,6 +48,8 @@ struct Ports {
     gateway: u16,
     peer: u16,
     metrics: u16,
+    /// Where one with failpoints takes orders.
+    failpoints: u16,
 }
 
 impl Etcd {
@@ -132,7 +134,7 @@ impl Etcd {
         flags.extend(more.iter().map(OsString::from));
         let program = server::binary(server);
         Self {
-            child: run(&program, &flags, dir.path()),
+            child: run(&program, &flags, ports, dir.path()),
             ports,
             scheme,
             program,
@@ -205,9 +207,23 @@ impl Etcd {
         assert!(!status.success(), "etcd ended with {status}");
     }
 
+    /// Has every write to its disk take so much longer, to its log and to its database: for one with
+    /// failpoints.
+    pub(crate) fn slow_disk_by(&self, delay: Duration) {
+        for failpoint in ["walBeforeSync", "beforeCommit"] {
+            let order = format!("sleep({})", delay.as_millis());
+            let request = format!(
+                "PUT /{failpoint} HTTP/1.0\r\nContent-Length: {}\r\n\r\n{order}",
+                order.len()
+            );
+            let answer = http(self.ports.failpoints, &request).unwrap();
+            assert!(answer.contains(" 204 "), "{answer}");
+        }
+    }
+
     /// Starts it again on the data and ports that it had.
     pub(crate) fn restart(&mut self) {
-        self.child = run(&self.program, &self.flags, self.dir.path());
+        self.child = run(&self.program, &self.flags, self.ports, self.dir.path());
         assert!(self.becomes_ready(), "a port was taken meanwhile");
     }
 
@@ -248,12 +264,13 @@ impl Ports {
     /// Those of so many members.
     fn free<const N: usize>(scheme: &str) -> [Self; N] {
         [(); N].map(|()| {
-            let [client, plain, peer, metrics] = free_ports();
+            let [client, plain, peer, metrics, failpoints] = free_ports();
             Self {
                 client,
                 gateway: if scheme == "http" { client } else { plain },
                 peer,
                 metrics,
+                failpoints,
             }
         })
     }
@@ -263,9 +280,10 @@ impl Ports {
     }
 }
 
-fn run(program: &Path, flags: &[OsString], dir: &Path) -> Child {
+fn run(program: &Path, flags: &[OsString], ports: Ports, dir: &Path) -> Child {
     Command::new(program)
         .args(flags)
+        .env("GOFAIL_HTTP", format!("127.0.0.1:{}", ports.failpoints))
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(File::create(dir.join("log")).unwrap())

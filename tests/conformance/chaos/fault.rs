@@ -22,9 +22,8 @@ pub(super) enum Fault {
     Plugin,
     /// kube-apiserver is killed, and comes back cold.
     Apiserver,
-    /// etcd's leader runs but a tenth of the time, and all that it is asked takes so much longer, as on a
-    /// slow disk.
-    Slow,
+    /// The disk under etcd's leader is slow: it answers, and what it is told to write is written late.
+    SlowDisk,
     /// The disk under etcd's leader takes nothing more, of which it dies; it comes back when there is
     /// room.
     FullDisk,
@@ -41,7 +40,7 @@ impl Fault {
         Self::Election,
         Self::Plugin,
         Self::Apiserver,
-        Self::Slow,
+        Self::SlowDisk,
         Self::FullDisk,
         Self::NoSpace,
     ];
@@ -77,9 +76,10 @@ impl Scene {
                 self.plugin = Plugin::start(&self.site);
             }
             Fault::Apiserver => self.cluster.restart(),
-            Fault::Slow => {
+            Fault::SlowDisk => {
                 let leader = self.cluster.etcd.leader();
-                self.cluster.etcd.slow_down(leader, a_while);
+                let delay = Duration::from_millis(20 + dice.below(500) as u64);
+                self.cluster.etcd.slow_disk(leader, delay, a_while);
             }
             Fault::FullDisk => {
                 let leader = self.cluster.etcd.leader();

@@ -1,9 +1,6 @@
 //! Several members of one etcd cluster, of which some may be dead.
 
-use std::{
-    thread::sleep,
-    time::{Duration, Instant},
-};
+use std::{thread::sleep, time::Duration};
 
 use super::{Etcd, Ports, gateway::Stored};
 use crate::support::eventually;
@@ -19,13 +16,22 @@ pub(crate) struct Members {
 
 impl Members {
     pub(crate) fn start() -> Self {
+        Self::of("etcd")
+    }
+
+    /// Members whose disks may be slow.
+    pub(crate) fn with_failpoints() -> Self {
+        Self::of("etcd-failpoints")
+    }
+
+    fn of(server: &'static str) -> Self {
         for _ in 0..5 {
             let ports: [Ports; COUNT] = Ports::free("http");
             let parts = ports.iter().enumerate();
             let cluster: Vec<_> = parts.map(|(index, ports)| part(index, *ports)).collect();
             let start = |(index, ports)| {
                 Etcd::spawn(
-                    "etcd",
+                    server,
                     "http",
                     &name(index),
                     ports,
@@ -86,15 +92,12 @@ impl Members {
         self.members[self.dead.take().unwrap()].resume();
     }
 
-    /// For so long, one runs only a tenth of the time.
-    pub(crate) fn slow_down(&self, index: usize, time: Duration) {
-        let start = Instant::now();
-        while start.elapsed() < time {
-            self.members[index].pause();
-            sleep(Duration::from_millis(90));
-            self.members[index].resume();
-            sleep(Duration::from_millis(10));
-        }
+    /// For so long, everything that one writes to its disk takes so much longer: those
+    /// [with failpoints](Self::with_failpoints).
+    pub(crate) fn slow_disk(&self, index: usize, delay: Duration, time: Duration) {
+        self.members[index].slow_disk_by(delay);
+        sleep(time);
+        self.members[index].slow_disk_by(Duration::ZERO);
     }
 
     /// Has the files of one take no bytes more; returns when it has died of it, at its next write.
