@@ -5,10 +5,12 @@
 //! number of transactions in flight, in turn. The bare loop has everything in memory; `run` reads,
 //! opens, judges, seals, checks and counts besides.
 //!
-//! 10,000 objects, and as many as `RINGFENCE_BENCH_OBJECTS` says besides: then the CPU time that `run`
-//! takes for an object is compared too. `RINGFENCE_BENCH_PAIRS` is the number of pairs for these, 7
-//! without it: a million objects take three minutes for each.
+//! 10,000 objects, with as many in flight as a polite run has and as `--max` has; and as many objects as
+//! `RINGFENCE_BENCH_OBJECTS` says besides, with those of `--max`: then the CPU time that `run` takes for
+//! an object is compared too. `RINGFENCE_BENCH_PAIRS` is the number of pairs for these, 7 without it.
 
+#[path = "rewrap/cpu.rs"]
+mod cpu;
 #[path = "support/etcd.rs"]
 mod etcd;
 #[path = "rewrap/objects.rs"]
@@ -30,6 +32,7 @@ use std::{
     process::{Command, Stdio},
 };
 
+use cpu::{Whose, cpu_time};
 use etcd::Etcd;
 use objects::Objects;
 use pairs::Ratio;
@@ -42,7 +45,8 @@ use zeroizing_alloc::ZeroAlloc;
 #[global_allocator]
 static ALLOCATOR: ZeroAlloc<std::alloc::System> = ZeroAlloc(std::alloc::System);
 
-const IN_FLIGHT: [usize; 2] = [16, 64];
+const POLITE: usize = 16;
+const MAX: usize = 64;
 const FEW: usize = 10_000;
 const PAIRS: usize = 7;
 
@@ -54,9 +58,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
         Err(_) => None,
     };
     let pairs = env::var("RINGFENCE_BENCH_PAIRS").map_or(Ok(PAIRS), |text| text.parse())?;
-    let few = compare(FEW, PAIRS).await?;
+    let few = compare(FEW, &[POLITE, MAX], PAIRS).await?;
     if let Some(count) = many {
-        let many = compare(count, pairs).await?;
+        let many = compare(count, &[MAX], pairs).await?;
         target::report(
             &format!("run, CPU time per object of {count}, times that of {FEW}"),
             many / few,
@@ -66,8 +70,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Gives the CPU time that `run` takes for an object.
-async fn compare(count: usize, turns: usize) -> Result<f64, Box<dyn Error>> {
+/// Gives the CPU time that `run` takes for an object, with the last number in flight.
+async fn compare(count: usize, in_flight: &[usize], turns: usize) -> Result<f64, Box<dyn Error>> {
     const LIMIT: f64 = 0.9;
     let etcd = Etcd::start()?;
     let plugin = Plugin::start()?;
@@ -77,34 +81,35 @@ async fn compare(count: usize, turns: usize) -> Result<f64, Box<dyn Error>> {
     let store = Store::connect(StoreConfig::new(vec![etcd.endpoint()])).await?;
     let objects = Objects::create(store, count).await?;
     // Warms everything up, and makes the bytes that the bare loop writes.
-    run(&etcd, &config, count, IN_FLIGHT[0]).await?;
+    run(&etcd, &config, count, POLITE).await?;
     let current = objects.values().await?;
     let size = objects::SIZE;
     println!("{count} Secrets of {size} B, aescbc -> kms v2; objects per second while writing");
-    println!("in flight  pair       run  bare loop    CPU of run");
-    let mut times = Vec::new();
-    for in_flight in IN_FLIGHT {
-        let mut pairs = Vec::new();
+    println!("in flight  pair       run  bare loop    CPU of run  of bare loop");
+    let mut time = 0.0;
+    for &in_flight in in_flight {
+        let (mut pairs, mut times) = (Vec::new(), Vec::new());
         for pair in 0..turns {
             let mut rates = (0.0, 0.0);
-            let mut time = 0.0;
+            let mut time = (0.0, 0.0);
             // Going first is no advantage.
             for ours in [pair % 2 == 0, pair % 2 != 0] {
                 objects.make_stale().await?;
                 if ours {
-                    (rates.0, time) = run(&etcd, &config, count, in_flight).await?;
+                    (rates.0, time.0) = run(&etcd, &config, count, in_flight).await?;
                 } else {
-                    rates.1 = objects.write(&current, in_flight).await?;
+                    (rates.1, time.1) = objects.write(&current, in_flight).await?;
                 }
             }
             println!(
-                "{in_flight:9}{pair:6}{:10.0}{:11.0}{:11.1} us",
+                "{in_flight:9}{pair:6}{:10.0}{:11.0}{:11.1} us{:11.1} us",
                 rates.0,
                 rates.1,
-                time * 1e6
+                time.0 * 1e6,
+                time.1 * 1e6
             );
             pairs.push(rates);
-            times.push(time);
+            times.push(time.0);
         }
         let ratio = Ratio::of(&pairs);
         println!(
@@ -116,9 +121,10 @@ async fn compare(count: usize, turns: usize) -> Result<f64, Box<dyn Error>> {
             ratio.median,
             LIMIT..,
         );
+        times.sort_by(f64::total_cmp);
+        time = times[times.len() / 2];
     }
-    times.sort_by(f64::total_cmp);
-    Ok(times[times.len() / 2])
+    Ok(time)
 }
 
 /// Rewraps everything with the real program, as fast as the store takes it. Gives objects per second
@@ -143,9 +149,9 @@ async fn run(
         .arg("--encryption-provider-config")
         .arg(config)
         .stdin(Stdio::null());
-    let before = cpu_of_ended_children()?;
+    let before = cpu_time(Whose::Children)?;
     let output = spawn_blocking(move || command.output()).await??;
-    let time = (cpu_of_ended_children()? - before) / count as f64;
+    let time = (cpu_time(Whose::Children)? - before) / count as f64;
     let report: serde_json::Value =
         serde_json::from_slice(&output.stdout).map_err(|_| format!("rewrap run: {output:?}"))?;
     match (
@@ -155,14 +161,4 @@ async fn run(
         (Some(rewrapped), Some(rate)) if rewrapped == count as u64 => Ok((rate, time)),
         _ => Err(format!("not everything was rewrapped: {report}").into()),
     }
-}
-
-/// The CPU time of all children that were waited for, in seconds: `cutime` and `cstime` of
-/// proc_pid_stat(5), in ticks of which Linux tells a hundred per second.
-fn cpu_of_ended_children() -> Result<f64, Box<dyn Error>> {
-    let stat = fs::read_to_string("/proc/self/stat")?;
-    let (_, behind_name) = stat.rsplit_once(')').ok_or("/proc/self/stat has no name")?;
-    let ticks = behind_name.split_whitespace().skip(13).take(2);
-    let ticks = ticks.map(str::parse::<u64>).sum::<Result<u64, _>>()?;
-    Ok(ticks as f64 / 100.0)
 }

@@ -11,7 +11,10 @@ use rewrap_cli::{
 };
 use zeroize::Zeroizing;
 
-use crate::secret::secret;
+use crate::{
+    cpu::{Whose, cpu_time},
+    secret::secret,
+};
 
 pub(crate) const SIZE: usize = 1 << 10;
 
@@ -109,14 +112,15 @@ impl Objects {
         Ok(records.into_iter().map(|record| record.value).collect())
     }
 
-    /// The bare loop: one compare-and-swap for each Secret. Gives objects per second.
+    /// The bare loop: one compare-and-swap for each Secret. Gives objects per second and the CPU time
+    /// for each, in seconds.
     pub(crate) async fn write(
         &self,
         values: &[Bytes],
         in_flight: usize,
-    ) -> Result<f64, Box<dyn Error>> {
+    ) -> Result<(f64, f64), Box<dyn Error>> {
         let records = self.records().await?;
-        let start = Instant::now();
+        let (start, before) = (Instant::now(), cpu_time(Whose::Ours)?);
         stream::iter(records.iter().zip(values))
             .map(|(record, value)| {
                 put(&self.store, &record.key, record.mod_revision, value.clone())
@@ -124,7 +128,10 @@ impl Objects {
             .buffer_unordered(in_flight)
             .try_collect::<()>()
             .await?;
-        Ok(records.len() as f64 / start.elapsed().as_secs_f64())
+        let elapsed = start.elapsed().as_secs_f64();
+        let time = cpu_time(Whose::Ours)? - before;
+        let count = records.len() as f64;
+        Ok((count / elapsed, time / count))
     }
 
     async fn records(&self) -> Result<Vec<Record>, Box<dyn Error>> {
