@@ -33,7 +33,7 @@ type Answer = (u64, Result<Page, StoreError>);
 #[derive(Debug)]
 pub struct Scan<'a> {
     store: &'a Store,
-    prefix: &'a str,
+    prefix: &'a [u8],
     /// The first key that was not delivered.
     next: Vec<u8>,
     end: Vec<u8>,
@@ -61,12 +61,14 @@ impl<'a> Scan<'a> {
     ///
     /// # Panics
     /// If the prefix does not end in `/`: `/registry/pods` would read `/registry/podtemplates/` too.
-    pub fn new(store: &'a Store, prefix: &'a str) -> Self {
+    pub fn new(store: &'a Store, prefix: &'a (impl AsRef<[u8]> + ?Sized)) -> Self {
+        let prefix = prefix.as_ref();
         assert!(
-            prefix.ends_with('/'),
-            "the prefix {prefix:?} of a scan does not end in a slash"
+            prefix.ends_with(b"/"),
+            "the prefix {:?} of a scan does not end in a slash",
+            prefix.escape_ascii()
         );
-        let (next, end) = (prefix.as_bytes().to_vec(), prefix_end(prefix.as_bytes()));
+        let (next, end) = (prefix.to_vec(), prefix_end(prefix));
         let ahead = match store.kind() {
             Kind::Etcd => AHEAD,
             // It knows no other end than that of the prefix.
@@ -268,7 +270,7 @@ impl<'a> Scan<'a> {
             return Ok(());
         }
         Err(StoreError::Miscounted {
-            prefix: self.prefix.as_bytes().into(),
+            prefix: self.prefix.into(),
             revision: self.revision,
             read: self.delivered,
             counted: self.counted,

@@ -5,6 +5,7 @@ use crate::support::{
     dice::Dice,
     encryption::Provider::{AesCbc, AesGcm, Identity, Kms},
     rewrap::Finished,
+    sealed::seal,
 };
 
 #[track_caller]
@@ -114,6 +115,22 @@ fn what_no_rule_covers_is_plain_text_by_omission() {
         &told,
         &["1 more in 1 resource whose rule writes plain text"],
     );
+}
+
+/// What nobody knows may be as large as anything else.
+#[test]
+fn what_is_left_alone_is_counted_however_large_it_is() {
+    let store = Store::start(&[AesGcm("new"), Identity]);
+    let mut dice = Dice::new();
+    for number in 0..12 {
+        let key = format!("/registry/orphans.example.com/orphans/default/{number:02}");
+        let value = seal(AesGcm("gone"), &key, &vec![b'x'; 1 << 20], &mut dice);
+        store.etcd.put(&key, &value);
+    }
+    let document = store.harmless("status", &["--output=json"], 0).json();
+    let left = &document["unowned"][0];
+    assert_eq!(left["objects"], 12, "{document:#}");
+    assert_eq!(left["writtenWith"][0]["key"], "gone", "{document:#}");
 }
 
 #[test]

@@ -6,13 +6,11 @@ use kms_proto::inventory::KeyRef;
 
 use super::{document::guess, tally::LIMIT};
 use crate::{
+    scan::Scan,
     session::Session,
-    store::{Kind, RangeOptions, Store, StoreError, key_after},
+    store::{Kind, RangeOptions, Record, Store, StoreError},
     stored::{GroupResource, ObjectKey, identify},
 };
-
-/// Keys of one page: what is left alone is small.
-const PAGE: i64 = 500;
 
 impl Session {
     /// The UID of kube-system; nothing where it does not open, which the inventory shows anyway.
@@ -47,28 +45,26 @@ pub(super) async fn seen(
 ) -> Result<(u64, Vec<KeyRef>), StoreError> {
     let mut objects = 0;
     let mut keys = BTreeSet::new();
-    let all = match path {
-        [.., b'/'] => RangeOptions::prefix(path),
-        key => RangeOptions::one(key),
-    };
-    let mut next = RangeOptions {
-        limit: PAGE,
-        revision,
-        ..all
-    };
-    loop {
-        let page = store.range(next.clone()).await?;
-        objects += page.records.len() as u64;
-        for mut key in page.records.iter().map(|record| guess(&record.value)) {
+    let mut see = |records: &[Record]| {
+        objects += records.len() as u64;
+        for mut key in records.iter().map(|record| guess(&record.value)) {
             if keys.len() >= LIMIT && !keys.contains(&key) {
                 key.key.clear();
             }
             keys.insert(key);
         }
-        match page.records.last() {
-            Some(last) if page.more => next.key = key_after(&last.key),
-            _ => break,
+    };
+    if path.ends_with(b"/") {
+        let mut scan = Scan::new(store, path).at_revision(revision);
+        while let Some(records) = scan.next().await? {
+            see(&records);
         }
+    } else {
+        let one = RangeOptions {
+            revision,
+            ..RangeOptions::one(path)
+        };
+        see(&store.range(one).await?.records);
     }
     keys.retain(|key| key.provider != "identity");
     Ok((objects, keys.into_iter().collect()))
