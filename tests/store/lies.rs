@@ -2,7 +2,7 @@
 
 use rewrap_cli::{
     scan::Scan,
-    store::{Store, StoreConfig, StoreError},
+    store::{Put, Store, StoreConfig, StoreError, Swap, Together},
 };
 
 use crate::support::etcd::{
@@ -92,4 +92,28 @@ async fn a_write_that_nobody_stopped_and_nobody_made_is_told() {
         .unwrap_err();
     assert!(matches!(error, StoreError::NotWritten { .. }), "{error}");
     assert_eq!(etcd.get(KEY).unwrap().0, b"x");
+}
+
+#[tokio::test]
+async fn a_write_that_comes_late_is_ours_all_the_same() {
+    let (etcd, _liar, store) = through(Lie::Late).await;
+    let key = |number: usize| format!("{PREFIX}{number:04}");
+    let revisions = [1, 2].map(|number| etcd.put(&key(number), b"old"));
+    let revision = etcd.revision() + 1;
+    let done = store
+        .compare_and_put(key(1).as_bytes(), revisions[0], "new".into(), 0)
+        .await;
+    assert_eq!(done.unwrap(), Put::Done { revision });
+
+    let swap = |number: usize, mod_revision| Swap {
+        key: key(number).into(),
+        mod_revision,
+        value: "newer".into(),
+        lease: 0,
+    };
+    let swaps = [swap(1, revision), swap(2, revisions[1])];
+    let revision = revision + 1;
+    let done = store.put_together(&swaps).await;
+    assert_eq!(done.unwrap(), Together::Done { revision });
+    assert_eq!(etcd.revision(), revision);
 }

@@ -2,7 +2,7 @@ use prost::bytes::Bytes;
 use tonic::Code;
 
 use super::{
-    Ask, Causes, Store, StoreError,
+    Ask, Causes, Record, Store, StoreError,
     call::Fault,
     put::{has_revision, is_at},
     revision,
@@ -43,7 +43,8 @@ impl Store {
     /// without a live apiserver only.
     ///
     /// Where an answer is lost the first key is read back, as in
-    /// [`compare_and_put`](Self::compare_and_put): it stands for all.
+    /// [`compare_and_put`](Self::compare_and_put): it stands for all. What was sent again may find that
+    /// the first one has come after all.
     ///
     /// # Errors
     /// [`StoreError::NoSpace`], [`StoreError::Denied`]: nothing was written.
@@ -59,6 +60,7 @@ impl Store {
         };
         let request = transaction(swaps);
         let mut causes = Causes::default();
+        let mut in_doubt = false;
         for attempt in self.caller.attempts() {
             let member = self.caller.start(attempt).await;
             let outcome = self
@@ -76,6 +78,10 @@ impl Store {
                     let revision = revision(response.header.as_ref(), &ask)?;
                     return Ok(Together::Done { revision });
                 }
+                Ok(_) if in_doubt => {
+                    let found = self.get(&first.key).await?;
+                    return Ok(outcome_of(first, found));
+                }
                 Ok(_) => return Ok(Together::Apart),
                 Err(Fault::Answered(error)) if must_be_apart(&error) => return Ok(Together::Apart),
                 Err(Fault::Answered(error)) => return Err(error),
@@ -86,20 +92,25 @@ impl Store {
                 Err(Fault::InDoubt(cause) | Fault::Cut(cause)) => {
                     self.caller.count_setback();
                     causes.add(&member.name, cause);
+                    in_doubt = true;
                     let found = self.get(&first.key).await?;
-                    if is_at(&found, first.mod_revision) {
-                        continue;
+                    if !is_at(&found, first.mod_revision) {
+                        return Ok(outcome_of(first, found));
                     }
-                    return Ok(match found {
-                        Some(record) if record.value == first.value => Together::Done {
-                            revision: record.mod_revision,
-                        },
-                        _ => Together::Apart,
-                    });
                 }
             }
         }
         Err(causes.into_error())
+    }
+}
+
+/// What the first key holds tells what became of a transaction without an answer.
+fn outcome_of(first: &Swap, found: Option<Record>) -> Together {
+    match found {
+        Some(record) if record.value == first.value => Together::Done {
+            revision: record.mod_revision,
+        },
+        _ => Together::Apart,
     }
 }
 

@@ -4,11 +4,13 @@ use std::{
     convert::Infallible,
     net::{SocketAddr, TcpListener},
     pin::Pin,
+    sync::{Arc, Mutex},
     task::{Context, Poll},
     thread::{self, JoinHandle},
 };
 
 use futures_util::stream;
+use http_body_util::{BodyExt as _, Full};
 use tokio::sync::oneshot;
 use tonic::{
     Request, Response, Status,
@@ -36,6 +38,8 @@ pub(crate) enum Lie {
     /// Nothing is written, as if somebody else had written first: kine's answer where its database
     /// fails.
     Writes,
+    /// Every other write has no answer, and is carried out just before it is asked for again.
+    Late,
 }
 
 /// A gRPC server with a thread of its own, both gone when it is dropped.
@@ -68,6 +72,7 @@ impl Liar {
                     .add_service(Kv(Liable {
                         etcd: etcd.clone(),
                         lie,
+                        late: Arc::default(),
                     }))
                     .add_service(Maintenance(etcd.clone()))
                     .add_service(Lease(etcd))
@@ -156,8 +161,25 @@ async fn kv(
             let codec = ProstCodec::<TxnResponse, TxnRequest>::default();
             Ok(server::Grpc::new(codec).unary(liable, request).await)
         }
+        ("/etcdserverpb.KV/Txn", Lie::Late) => late(liable, request).await,
         _ => pass_on(liable.etcd, request).await,
     }
+}
+
+async fn late(
+    liable: Liable,
+    request: http::Request<Body>,
+) -> Result<http::Response<Body>, Infallible> {
+    let (head, body) = request.into_parts();
+    let body = body.collect().await.unwrap().to_bytes();
+    let request = http::Request::from_parts(head, Body::new(Full::new(body)));
+    let Some(first) = liable.late.lock().unwrap().take() else {
+        liable.late.lock().unwrap().replace(request);
+        return Ok(Status::unavailable("nobody knows").into_http());
+    };
+    let answer = pass_on(liable.etcd.clone(), first).await?;
+    answer.into_body().collect().await.unwrap();
+    pass_on(liable.etcd, request).await
 }
 
 /// An etcd and what to do to it.
@@ -165,6 +187,8 @@ async fn kv(
 struct Liable {
     etcd: Channel,
     lie: Lie,
+    /// The write that is still to be carried out.
+    late: Arc<Mutex<Option<http::Request<Body>>>>,
 }
 
 impl Liable {
