@@ -4,12 +4,12 @@ use std::{cell::RefCell, collections::HashMap, fmt, pin::Pin, rc::Rc, time::Dura
 
 use futures_util::{Stream, StreamExt as _};
 use prost::bytes::Bytes;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use crate::{
     printable::OneLine,
     session::Session,
-    store::{Change, Key, Kind, StoreError},
+    store::{Change, Key, Kind, Live, StoreError},
     watch,
 };
 
@@ -20,6 +20,9 @@ use crate::{
 /// Only what moves counts. The time in a lease is that of another machine's clock: by it a dead
 /// apiserver may look alive for hours, and a live one dead.
 pub const QUIET: Duration = Duration::from_secs(45);
+
+/// How long it is waited for a [`QUIET`] in which etcd told everything.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// How long the writes of a run take to come back in the watch, at most.
 const SETTLES: Duration = Duration::from_secs(60);
@@ -70,7 +73,7 @@ impl fmt::Debug for Silence {
 }
 
 impl Silence {
-    /// Watches for [`QUIET`].
+    /// Watches for [`QUIET`], without a break.
     ///
     /// # Errors
     /// Somebody writes, kine, and what any call can meet.
@@ -80,14 +83,28 @@ impl Silence {
                 return Err(StoppedError::Kine(named.name.clone()));
             }
         }
+        let (writes, live) = watch::writes(session).await?;
         let mut silence = Self {
-            writes: Box::pin(watch::writes(session).await?),
+            writes: Box::pin(writes),
             ours: Rc::default(),
         };
-        match timeout(QUIET, silence.broken()).await {
-            Ok(error) => Err(error),
-            Err(_) => Ok(silence),
+        // Whoever does not listen hears nothing: only what all watches are open for counts.
+        let open_since = || {
+            let since = live.iter().map(Live::since);
+            since.reduce(|one, other| one.zip(other).map(|(one, other)| one.max(other)))?
+        };
+        let begin = Instant::now();
+        while begin.elapsed() < PATIENCE {
+            let end = match open_since() {
+                Some(since) if since.elapsed() >= QUIET => return Ok(silence),
+                Some(since) => since + QUIET,
+                None => Instant::now() + Duration::from_secs(1),
+            };
+            if let Ok(error) = timeout_at(end, silence.broken()).await {
+                return Err(error);
+            }
         }
+        Err(StoppedError::Unseen)
     }
 
     /// Where a run says what it writes.

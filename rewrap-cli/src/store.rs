@@ -43,7 +43,7 @@ pub use status::{Concern, EndpointStatus, concerns};
 pub use strain::Strain;
 pub use stream::RangeStream;
 pub use together::{Swap, Together};
-pub use watch::{Change, Watch};
+pub use watch::{Change, Live, Watch};
 
 /// An open store. Cheap to clone: all clones share the connections and the token.
 #[derive(Clone)]

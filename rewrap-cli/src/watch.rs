@@ -12,8 +12,10 @@ use crate::{
     area::{AreaError, Areas},
     scope::Scope,
     session::Session,
-    store::{Change, RangeOptions, Record, StoreError, Watch},
-    stored::{Class, DekRef, GroupResource, KmsName, OpenError, Rule, State, WrittenWith},
+    store::{Change, Live, RangeOptions, Record, StoreError, Watch},
+    stored::{
+        Class, DekRef, GroupResource, KmsName, OpenError, ProviderKind, Rule, State, WrittenWith,
+    },
     survey::{guess, key_ref, object_state},
 };
 
@@ -34,22 +36,30 @@ pub struct Finding {
     pub state: ObjectState,
 }
 
-/// The writes to all stores of a session from now on, one response after the other.
+/// The writes to all stores of a session from now on, one response after the other, and what tells
+/// whether the watch of each is open.
 ///
 /// # Errors
 /// A store does not answer.
 pub async fn writes(
     session: &Session,
-) -> Result<impl Stream<Item = Result<Vec<Change>, StoreError>> + Unpin + use<>, StoreError> {
-    let mut watches = Vec::new();
+) -> Result<
+    (
+        impl Stream<Item = Result<Vec<Change>, StoreError>> + Unpin + use<>,
+        Vec<Live>,
+    ),
+    StoreError,
+> {
+    let (mut watches, mut live) = (Vec::new(), Vec::new());
     for named in &session.stores {
         let directory = session.prefix.directory();
         let now = RangeOptions::count(directory.as_bytes());
         let revision = named.store.range(now).await?.revision;
         let watch = named.store.watch(directory.as_bytes(), revision + 1);
+        live.push(watch.live());
         watches.push(Box::pin(stream::unfold(watch, next)));
     }
-    Ok(stream::select_all(watches))
+    Ok((stream::select_all(watches), live))
 }
 
 async fn next(mut watch: Watch) -> Option<(Result<Vec<Change>, StoreError>, Watch)> {
@@ -83,9 +93,18 @@ impl Judge {
         })
     }
 
-    /// Asks the KMS plugins for their key ids.
+    /// Asks the KMS plugins for their key ids. Says which ones do not answer that did before.
     pub async fn refresh_keys(&mut self) {
+        let before: HashSet<_> = self.session.keys.down().keys().cloned().collect();
         self.session.refresh_keys().await;
+        for (provider, reason) in self.session.keys.down() {
+            if !before.contains(provider) {
+                eprintln!(
+                    "warning: the KMS provider {provider} is not usable, so what is written under it is \
+                     not judged: {reason}"
+                );
+            }
+        }
     }
 
     /// What a write is, unless it is under the current key, out of scope or nobody's to encrypt.
@@ -120,8 +139,10 @@ impl Judge {
             ),
             Err(_) => (guess(&record.value), None, ObjectState::Unreadable),
         };
-        // Nothing tells under which KEK a KMS v1 plugin wrote.
-        if matches!(state, ObjectState::Current | ObjectState::Unknowable) {
+        // Nothing ever tells under which KEK a KMS v1 plugin wrote; what a KMS v2 plugin that is silent now
+        // keeps from us is told.
+        let is_v1 = written_with.provider == ProviderKind::KmsV1.as_str();
+        if state == ObjectState::Current || state == ObjectState::Unknowable && is_v1 {
             return Ok(None);
         }
         Ok(Some(Finding {
@@ -154,10 +175,14 @@ impl Judge {
             let newest = BTreeMap::from([(provider.clone(), *kind)]);
             return self.session.observe(newest);
         }
-        let is_new = self.old.insert((provider.clone(), source.key_id.clone()));
-        if is_new {
-            self.refresh_keys().await;
+        let id = (provider.clone(), source.key_id.clone());
+        if self.old.contains(&id) {
+            return false;
         }
-        is_new
+        self.refresh_keys().await;
+        if self.session.keys.current().get(&id.0).is_some() {
+            self.old.insert(id);
+        }
+        true
     }
 }

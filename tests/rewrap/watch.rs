@@ -26,6 +26,17 @@ fn start(store: &Store, flags: &[&str]) -> Running {
     watch
 }
 
+/// The path of a Secret, and its value under the plugin's current key.
+fn sealed(client: &mut Client, name: &str) -> (String, Vec<u8>) {
+    let source = FreshDekSource::generate().unwrap();
+    let wrapped = client.wrap(source.source().expose());
+    let dek = WriteDek::v2(PROVIDER.into(), Seed, source, wrapped);
+    let rule = Rule::new(stored::Provider::KmsV2(PROVIDER.into()), []);
+    let path = format!("{SECRETS}default/{name}");
+    let value = rule.seal(path.as_bytes(), b"{}", Some(&dek)).unwrap();
+    (path, value)
+}
+
 /// Waits until it has printed so many lines.
 fn lines(watch: &Running, count: usize) -> Vec<String> {
     eventually("a write is told", || {
@@ -76,6 +87,35 @@ fn what_is_not_under_the_current_key_is_told_as_it_is_written() {
     assert_unsaid(&finished, &[]);
 }
 
+/// A plugin is silent just when its key goes round.
+#[test]
+fn what_cannot_be_judged_is_told_too() {
+    let site = Site::with_key();
+    let mut plugin = Plugin::start(&site);
+    let socket = site.socket();
+    let store = Store::start(&[Kms(PROVIDER, &socket), Identity]);
+    let (path, before) = sealed(&mut Client::new(PROVIDER, &socket), "before");
+    site.keygen("two");
+    plugin.take(&site, &["one", "two"]);
+    plugin.take(&site, &["two", "one"]);
+    let watch = start(&store, &[]);
+    plugin.signal(Signal::KILL);
+    plugin.wait();
+    for count in 1..3 {
+        store.etcd.put(&path, &before);
+        let told = lines(&watch, count);
+        assert!(
+            told[count - 1].contains("secrets default/before"),
+            "{told:?}"
+        );
+    }
+    let said = watch.so_far()[1].clone();
+    assert!(
+        said.contains("what is written under it is not judged"),
+        "{said}"
+    );
+}
+
 #[test]
 fn it_ends_by_itself_and_clean_where_all_is_current() {
     let store = Store::start(&[AesGcm("new"), Identity]);
@@ -94,15 +134,7 @@ fn a_key_id_that_the_plugin_rotated_to_is_current_at_once() {
     let socket = site.socket();
     let store = Store::start(&[Kms(PROVIDER, &socket), Identity]);
     let mut client = Client::new(PROVIDER, &socket);
-    let mut seal = |name: &str| {
-        let source = FreshDekSource::generate().unwrap();
-        let wrapped = client.wrap(source.source().expose());
-        let dek = WriteDek::v2(PROVIDER.into(), Seed, source, wrapped);
-        let rule = Rule::new(stored::Provider::KmsV2(PROVIDER.into()), []);
-        let path = format!("{SECRETS}default/{name}");
-        let value = rule.seal(path.as_bytes(), b"{}", Some(&dek)).unwrap();
-        (path, value)
-    };
+    let mut seal = |name: &str| sealed(&mut client, name);
     let put = |(path, value): &(String, Vec<u8>)| store.etcd.put(path, value);
     let before = seal("before");
     let watch = start(&store, &[]);

@@ -45,7 +45,7 @@ struct StaleWrite {
 pub(super) async fn watch(args: WatchArgs) -> Result<Exit, CommandError> {
     let session = Session::open(&args.connection).await?;
     status::warn_of_silent_plugins(&session);
-    let mut changes = writes(&session).await?;
+    let (mut changes, _) = writes(&session).await?;
     let mut judge = Judge::new(session, Scope::new(&args.scope)).await?;
     eprintln!(
         "watching; every write that does not go under the current key is shown, Ctrl-C ends it"

@@ -1,7 +1,12 @@
-use std::{fmt, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use futures_util::StreamExt as _;
 use prost::bytes::Bytes;
+use tokio::time::Instant;
 use tonic::{Request, Streaming, metadata::MetadataValue};
 
 use super::{
@@ -44,6 +49,22 @@ pub struct Watch {
     /// The first revision that was not told yet.
     next: i64,
     stream: Option<Streaming<WatchResponse>>,
+    live: Live,
+}
+
+/// Since when a [`Watch`] has been open without a break; nothing where it is not.
+#[derive(Debug, Clone, Default)]
+pub struct Live(Arc<Mutex<Option<Instant>>>);
+
+impl Live {
+    /// Since when.
+    pub fn since(&self) -> Option<Instant> {
+        *self.lock()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl fmt::Debug for Watch {
@@ -70,11 +91,17 @@ impl Store {
             prefix: prefix.to_vec(),
             next: from_revision,
             stream: None,
+            live: Live::default(),
         }
     }
 }
 
 impl Watch {
+    /// What tells whether it is open.
+    pub fn live(&self) -> Live {
+        self.live.clone()
+    }
+
     /// Waits for the next writes: one or more.
     ///
     /// It may be dropped while it waits and called again; nothing is lost by that.
@@ -102,6 +129,7 @@ impl Watch {
                     }
                 },
             };
+            self.live.lock().get_or_insert_with(Instant::now);
             if response.canceled || response.compact_revision > 0 {
                 return Err(refusal(&response, ask, self.next));
             }
@@ -127,6 +155,7 @@ impl Watch {
     /// that one ends likewise.
     async fn again(&mut self) {
         self.stream = None;
+        *self.live.lock() = None;
         tokio::time::sleep(PAUSE).await;
     }
 }
