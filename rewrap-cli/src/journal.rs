@@ -56,25 +56,6 @@ impl Journal {
             .map_err(failed)?;
         // Whoever was killed in the middle of a line leaves one without an end.
         end_line(&mut file).map_err(failed)?;
-        Self::keep(path, file)
-    }
-
-    /// A file that must not exist yet; only this user may read it.
-    ///
-    /// # Errors
-    /// It exists, or cannot be created.
-    pub fn create(path: &Path) -> Result<Self, JournalError> {
-        let failed = |source| JournalError {
-            path: path.to_owned(),
-            source,
-        };
-        let mut options = OpenOptions::new();
-        let file = options
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(path)
-            .map_err(failed)?;
         // A file outlasts a crash only with its name.
         sync_folder(path).map_err(failed)?;
         Self::keep(path, file)
@@ -126,11 +107,7 @@ pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
 pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     let mut partial = path.as_os_str().to_owned();
     partial.push(".partial");
-    match fs::remove_file(&partial) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        // Whoever was killed while writing left it.
-        Ok(()) | Err(_) => {}
-    }
+    remove(Path::new(&partial))?;
     let mut options = OpenOptions::new();
     let mut file = options
         .write(true)
@@ -141,6 +118,14 @@ pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     file.sync_all()?;
     fs::rename(&partial, path)?;
     sync_folder(path)
+}
+
+/// Removes what somebody may have left who was killed while writing.
+pub(crate) fn remove(partial: &Path) -> io::Result<()> {
+    match fs::remove_file(partial) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
 }
 
 fn end_line(file: &mut File) -> io::Result<()> {

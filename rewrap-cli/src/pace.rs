@@ -2,12 +2,11 @@
 
 use std::{
     cell::{Cell, RefCell},
-    sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
 
 use tokio::{
-    sync::Notify,
+    sync::{Notify, watch},
     time::{Instant, sleep_until},
 };
 
@@ -185,17 +184,23 @@ impl Drop for Permit<'_> {
 /// Set once, when a person asks for the end of a run: what is in flight is finished, nothing new
 /// begins.
 #[derive(Debug, Default)]
-pub struct Stop(AtomicBool);
+pub struct Stop(watch::Sender<bool>);
 
 impl Stop {
     /// Asks for the end.
     pub fn request(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.0.send_replace(true);
     }
 
     /// Whether the end was asked for.
     pub fn is_requested(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        *self.0.borrow()
+    }
+
+    /// Waits until the end is asked for.
+    pub async fn requested(&self) {
+        // It cannot go before this borrow of it ends.
+        let _ = self.0.subscribe().wait_for(|asked| *asked).await;
     }
 }
 

@@ -12,7 +12,7 @@ use std::{
 
 use crate::{
     area::{Areas, Content},
-    pace::Stop,
+    pace::{Permit, Stop},
     progress::RunProgress,
     session::Session,
     store::Kind,
@@ -159,6 +159,16 @@ impl<'a> Rewrap<'a> {
         !self.failed.get() && !self.stop.is_requested() && !self.limit_reached()
     }
 
+    /// Waits until so many bytes may be written; nothing where the run is ending instead.
+    async fn permit(&self, bytes: usize) -> Option<Permit<'_>> {
+        let permit = tokio::select! {
+            permit = self.options.pace.permit(bytes) => permit,
+            () = self.stop.requested() => return None,
+        };
+        // Some time has gone.
+        Some(permit).filter(|_| !self.failed.get() && !self.stop.is_requested())
+    }
+
     /// Whether one more object may be written; counts it if so.
     fn begin(&self) -> bool {
         let may = self.may_begin();
@@ -174,8 +184,8 @@ impl<'a> Rewrap<'a> {
             .is_some_and(|limit| self.state.begun() >= limit)
     }
 
-    /// Asked before every page: a run that went on under a key that is not current any more would
-    /// do its work in vain.
+    /// Asked again and again: a run that went on under a key that is not current any more would do its
+    /// work in vain.
     async fn check_key(&self, rule: &Rule) -> Result<(), RunError> {
         match rule.providers().first() {
             Some(Provider::KmsV2(provider)) => {

@@ -64,8 +64,11 @@ fn the_printed_command_tries_only_what_failed() {
         names,
         BTreeMap::from([("new".to_owned(), 27), ("old".to_owned(), 2)])
     );
-    let kept = folder.path().join("it's undone.2");
-    assert_eq!(fs::read_to_string(kept).unwrap().lines().count(), 1 + 2);
+    // What was replaced by both.
+    assert_eq!(
+        fs::read_to_string(undo).unwrap().lines().count(),
+        1 + 27 + 2
+    );
     let (_, keys) = retry.rsplit_once("--only-keys=").unwrap();
     fs::remove_file(keys).unwrap();
 }

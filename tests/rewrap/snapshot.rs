@@ -41,6 +41,8 @@ fn a_snapshot_holds_what_was_there_before_the_first_write() {
     let revision = store.etcd.revision();
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("before.db");
+    // Of a run that was killed.
+    fs::write(folder.path().join("before.db.partial"), "half").unwrap();
 
     let done = run(&store, &file).expect(0);
     let report = done.json();

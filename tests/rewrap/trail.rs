@@ -8,6 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -16,6 +17,7 @@ use crate::support::{
     dice::Dice,
     encryption::Provider::{AesCbc, AesGcm, Identity},
     etcd::gateway::Stored,
+    eventually,
     rewrap::Finished,
     sealed::{seal, secret_json},
 };
@@ -93,6 +95,32 @@ fn an_undo_is_as_polite_as_a_run() {
     assert_eq!(report["restored"], FEW);
     // The first leaves at once.
     assert!(start.elapsed() >= Duration::from_secs(1) * (FEW - 1) / RATE);
+}
+
+#[test]
+fn an_undo_that_is_interrupted_ends_at_once_and_goes_on_later() {
+    let scene = Scene::new();
+    let before = scene.values();
+    let undo_file = scene.flag("undo-file");
+    scene
+        .store
+        .rewrap("run", &[&RUN[..], &[&undo_file]].concat())
+        .expect(0);
+    let file = scene.path("undo-file");
+    let flags = [&*file, "--yes", "--output=json", "--rate=1"];
+    let undo = scene.store.start_rewrap("undo", &flags);
+    let begin = scene.store.etcd.revision();
+    eventually("something is restored", || {
+        (scene.store.etcd.revision() > begin + 2).then_some(())
+    });
+    // Sixteen wait for their turns, the last of them for that many seconds.
+    kill_process(Pid::from_child(&undo.child), Signal::INT).unwrap();
+    let report = undo.finish().expect(130).json();
+    let restored = report["restored"].as_u64().unwrap();
+    assert!((1..12).contains(&restored), "{report:#}");
+    let report = scene.undo(&[], 0).json();
+    assert_eq!(report["restored"], OBJECTS as u64 - restored, "{report:#}");
+    assert!(scene.values() == before);
 }
 
 #[test]
@@ -175,27 +203,16 @@ fn half_a_line_of_a_run_that_was_killed_spoils_no_other() {
 fn what_was_rewritten_twice_goes_back_twice() {
     let scene = Scene::new();
     let before = scene.values();
-    let mut file = String::new();
-    for (turn, target) in [AesGcm("new"), AesGcm("newer")].into_iter().enumerate() {
+    for target in [AesGcm("new"), AesGcm("newer")] {
         scene
             .store
             .configure(&[target, AesGcm("newer"), AesGcm("new"), AesCbc("old")]);
-        let part = scene.path(&turn.to_string());
-        let flag = format!("--undo-file={part}");
+        // The second run adds to what the first one kept.
         scene
             .store
-            .rewrap("run", &[&RUN[..], &[&flag]].concat())
+            .rewrap("run", &[&RUN[..], &[&scene.flag("undo-file")]].concat())
             .expect(0);
-        // As of one run that went on under a key that was rotated to.
-        let text = fs::read_to_string(part).unwrap();
-        let from = if turn == 0 {
-            0
-        } else {
-            text.find('\n').unwrap() + 1
-        };
-        file.push_str(&text[from..]);
     }
-    fs::write(scene.path("undo-file"), file).unwrap();
     let report = scene.undo(&[], 0).json();
     let counts = (&report["restored"], &report["leftAlone"]);
     assert_eq!(counts, (&(2 * OBJECTS).into(), &0.into()), "{report:#}");
@@ -214,10 +231,6 @@ fn what_a_run_replaced_is_restored_where_nobody_wrote_since() {
         .permissions()
         .mode();
     assert_eq!(mode & 0o777, 0o600);
-    // The file is not written over.
-    let again = [&RUN[..], &["--also-current", &*flags[0]]].concat();
-    let refused = scene.store.rewrap("run", &again).expect(2);
-    assert!(refused.stderr.contains("undo-file"), "{refused}");
 
     // Others write: one object is replaced, one deleted.
     let key = |number: usize| format!("{SECRETS}default/secret-{number:05}");

@@ -5,6 +5,9 @@ use clap::Args;
 use super::{Connection, Output, Scope};
 use crate::pace::{Bandwidth, CALM_FOR_CLIENTS, CALM_FOR_ETCD, Limits};
 
+/// In seconds: apiservers compact every 5 minutes, and keep what is younger than that.
+const COMPACTION_WAIT: u64 = 720;
+
 /// How fast `run` and `undo` go.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Pace")]
@@ -83,7 +86,7 @@ pub struct RunArgs {
     /// Also what is current under a KMS v2 provider, once, where it is under more than one DEK source:
     /// then all of it is under one, for every distinct DEK source costs every start of an apiserver a
     /// call of the plugin. `rewrap status` counts them.
-    #[arg(long, help_heading = "Scope")]
+    #[arg(long, help_heading = "Scope", conflicts_with = "checkpoint")]
     pub consolidate: bool,
     /// How fast.
     #[command(flatten)]
@@ -135,8 +138,8 @@ pub struct RunArgs {
     /// it is removed when that is done. Without it a second run is just as safe.
     #[arg(long, value_name = "FILE", help_heading = "Files")]
     pub checkpoint: Option<PathBuf>,
-    /// Keep what is replaced in a new file, as it was encrypted, for `rewrap undo`. Plain text is not
-    /// kept.
+    /// Keep what is replaced in this file, as it was encrypted, for `rewrap undo`, behind what other runs
+    /// over this cluster have kept in it. Plain text is not kept.
     #[arg(long, value_name = "FILE", help_heading = "Files")]
     pub undo_file: Option<PathBuf>,
     /// Write how it goes to this file every 5 s and at the end, in Prometheus' text format: for
@@ -171,6 +174,9 @@ pub struct UndoArgs {
     /// Do not take the lock that keeps two runs apart.
     #[arg(long)]
     pub no_lock: bool,
+    /// How many seconds to wait for the apiservers to compact, as in a run.
+    #[arg(long, value_name = "SECONDS", default_value_t = COMPACTION_WAIT, hide = true)]
+    pub compaction_wait: u64,
     /// Format of the report on stdout.
     #[arg(long, short, value_enum, default_value_t)]
     pub output: Output,
@@ -232,8 +238,7 @@ pub struct GateArgs {
     /// Begin although etcd says that the user may not write everything.
     #[arg(long)]
     pub ignore_permissions: bool,
-    /// How many seconds to wait for the apiservers to compact: they do so every 5 minutes, and keep
-    /// what is younger than that.
-    #[arg(long, value_name = "SECONDS", default_value_t = 720, hide = true)]
+    /// How many seconds to wait for the apiservers to compact.
+    #[arg(long, value_name = "SECONDS", default_value_t = COMPACTION_WAIT, hide = true)]
     pub compaction_wait: u64,
 }

@@ -158,8 +158,10 @@ impl CommandError {
     /// The exit code.
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Apiserver(_) | Self::KmsDown { .. } => Exit::Unreachable,
+            Self::Apiserver(error) => of_apiserver(error),
+            Self::KmsDown { .. } => Exit::Unreachable,
             Self::Canary(CanaryError::Run(error)) | Self::Run(error) => of_run(error),
+            Self::Canary(CanaryError::Before { source, .. }) => of_apiserver(source),
             Self::Checkpoint(CheckpointError::Write { .. }) => Exit::Runtime,
             Self::Canary(_)
             | Self::Declined
@@ -203,6 +205,20 @@ impl From<StoreError> for CommandError {
 impl From<AreaError> for CommandError {
     fn from(error: AreaError) -> Self {
         Self::Survey(error.into())
+    }
+}
+
+/// Before anything was written through it.
+fn of_apiserver(error: &ApiserverError) -> Exit {
+    match error {
+        ApiserverError::Timeout(_)
+        | ApiserverError::Unreachable { .. }
+        | ApiserverError::Refused {
+            status: 401 | 403, ..
+        } => Exit::Unreachable,
+        ApiserverError::OtherStore { .. } | ApiserverError::Refused { .. } => Exit::Gate,
+        ApiserverError::Url(_) => Exit::Usage,
+        _ => Exit::Refused,
     }
 }
 

@@ -69,7 +69,8 @@ pub(super) fn targets(
     resources.filter(|target| target.objects > 0).collect()
 }
 
-fn count(inventory: &Inventory, counts: impl Fn(&WrittenWith) -> bool) -> u64 {
+/// How many objects are in such rows of an inventory.
+pub(super) fn count(inventory: &Inventory, counts: impl Fn(&WrittenWith) -> bool) -> u64 {
     inventory
         .resources
         .iter()

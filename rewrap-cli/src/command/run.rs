@@ -5,11 +5,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use kms_proto::inventory::{Inventory, RewrapReport};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{
-    CommandError, Exit,
-    plan::{left_to_rewrite, targets},
-    status,
-};
+use super::{CommandError, Exit, plan::targets, status, undo::open_undo_file};
 use crate::{
     apiserver::{Apiserver, Credentials},
     cli::{Output, ProofArgs, RunArgs},
@@ -19,7 +15,7 @@ use crate::{
     printable::OneLine,
     progress::tell,
     report,
-    rewrap::{OnlyKeys, Options, PassEnd, Room, RunState, Trail, UndoHeader},
+    rewrap::{OnlyKeys, Options, PassEnd, Room, RunState, Trail},
     scope::Scope,
     session::Session,
     stopped::Silence,
@@ -75,7 +71,7 @@ async fn rewrap(args: RunArgs, metrics: Option<&MetricsFile>) -> Result<Exit, Co
     refuse_unknown_key(&args, &session, &inventory)?;
     let selection = Selection::new(&args, &session, &inventory);
     options.scattered = selection.scattered.clone();
-    let work = left_to_rewrite(&inventory) + selection.forced(&inventory);
+    let work = selection.work(&inventory);
     if work > 0 {
         if apiservers.is_empty() && !args.proof.assume_converged {
             return Err(CommandError::NoProof(work));
@@ -86,14 +82,17 @@ async fn rewrap(args: RunArgs, metrics: Option<&MetricsFile>) -> Result<Exit, Co
         preflight(&selection, &session, &inventory).await?;
         confirm(args.yes, &format!("rewrite {work} objects"))?;
     }
+    if work > 0 {
+        options.trail = trail(&args, &session, &inventory).await?;
+    }
+    if work == 0 && (args.compact || args.defrag) {
+        confirm(args.yes, "compact or defragment etcd")?;
+    }
     let mut silence = stopped::prove(&args, &session, work).await?;
     let snapshots = match &args.snapshot_before {
         Some(path) if work > 0 => snapshot::take(&session, path).await?,
         _ => Vec::new(),
     };
-    if work > 0 {
-        options.trail = trail(&args, &session, &inventory).await?;
-    }
     options.ours = silence.as_ref().map(Silence::ours);
     let mut ended = Ok(PassEnd::Finished);
     if work > 0 {
@@ -125,7 +124,7 @@ async fn rewrap(args: RunArgs, metrics: Option<&MetricsFile>) -> Result<Exit, Co
     report.snapshots = snapshots;
     report.retry = state
         .keep_failures()
-        .and_then(|keys| retry::command(std::env::args_os(), args.undo_file.as_deref(), &keys));
+        .and_then(|keys| retry::command(std::env::args_os(), &keys));
     report::print(args.output, &report, report::report_text).map_err(CommandError::Io)?;
     let end = ended?;
     if args.output == Output::Table {
@@ -145,14 +144,15 @@ async fn trail(
     inventory: &Inventory,
 ) -> Result<Trail, CommandError> {
     let audit = args.audit_log.as_deref().map(Journal::append_to);
-    let undo = args.undo_file.as_deref().map(Journal::create);
+    let undo = match &args.undo_file {
+        Some(path) => Some(open_undo_file(path, session).await?),
+        None => None,
+    };
     let trail = Trail {
         audit: audit.transpose()?,
-        undo: undo.transpose()?,
+        undo,
     };
-    if let Some(undo) = &trail.undo {
-        let uid = session.cluster_uid().await?.ok_or(CommandError::NoUid)?;
-        undo.append(&UndoHeader::new(&uid)).await?;
+    if trail.undo.is_some() {
         let plain: u64 = inventory.resources.iter().map(|row| row.plaintext).sum();
         if plain > 0 {
             eprintln!(
@@ -199,21 +199,26 @@ fn apiservers(proof: &ProofArgs) -> Result<Vec<Apiserver>, CommandError> {
     proof.apiserver.iter().map(open).collect()
 }
 
-/// The first SIGINT or SIGTERM lets what is in flight finish.
-fn stop_on_signals() -> Result<Arc<Stop>, CommandError> {
+/// The first SIGINT or SIGTERM lets what is in flight finish; the second does not.
+pub(super) fn stop_on_signals() -> Result<Arc<Stop>, CommandError> {
     let stop = Arc::new(Stop::default());
     let mut interrupt = signal(SignalKind::interrupt()).map_err(CommandError::Io)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(CommandError::Io)?;
     let asked = Arc::clone(&stop);
     tokio::spawn(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
+        let mut signal = async || {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+        };
+        signal().await;
         tell(format_args!(
             "rewrap: stopping; what is in flight is finished first"
         ));
         asked.request();
+        signal().await;
+        std::process::exit(Exit::Interrupted as i32);
     });
     Ok(stop)
 }
@@ -230,6 +235,9 @@ fn exit(end: PassEnd, report: &RewrapReport) -> Exit {
 /// `kine` is whether old values are left beside the new ones.
 fn next_command(end: PassEnd, report: &RewrapReport, kine: bool) -> &'static str {
     match end {
+        PassEnd::Stopped | PassEnd::Limit if !report.snapshots.is_empty() => {
+            "next: the same command again without --snapshot-before goes on where this run ended\n"
+        }
         PassEnd::Stopped => "next: the same command again goes on where this run ended\n",
         PassEnd::Limit => "next: the same command again rewrites the next portion\n",
         PassEnd::Finished if report.failed > 0 || report.left > 0 => {

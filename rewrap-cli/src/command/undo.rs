@@ -1,18 +1,14 @@
 //! `rewrap undo`.
 
-use std::{
-    fs::File,
-    io::{BufRead as _, BufReader},
-    path::Path,
-};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use kms_proto::inventory::{API_VERSION, Unreadable};
-use serde::{Serialize, de::DeserializeOwned};
+use serde::Serialize;
 
 use super::{
     CommandError, Exit,
-    run::{confirm, release, take_lock},
+    run::{confirm, release, stop_on_signals, take_lock},
     status,
 };
 use crate::{
@@ -20,14 +16,23 @@ use crate::{
     chain::Chain,
     cli::UndoArgs,
     journal::Journal,
-    pace::Pace,
+    pace::{Pace, Stop},
     printable::OneLine,
+    progress::tell,
     report,
-    rewrap::{Trail, UndoEntry, UndoHeader},
+    rewrap::{Room, RunError, Trail, UndoEntry, UndoHeader},
     session::Session,
-    store::Put,
+    store::{Put, StoreError},
     stored::{Opened, Rule},
 };
+
+mod file;
+
+use file::Lines;
+pub(super) use file::open_undo_file;
+
+/// How many failures the report names.
+const REPORTED: usize = 10_000;
 
 /// What became of an undo file: `kind: UndoReport`.
 #[derive(Debug, Serialize)]
@@ -41,7 +46,9 @@ struct UndoReport {
     left_alone: u64,
     /// Objects that are gone.
     vanished: u64,
-    /// Values that would not open to the same object as what is stored now.
+    /// Values that would not open to the same object as what is stored now, or that etcd did not take.
+    failed: u64,
+    /// The first 10,000 of these.
     failures: Vec<Unreadable>,
 }
 
@@ -51,25 +58,25 @@ enum Fate {
     LeftAlone,
     Vanished,
     Failed(Unreadable),
+    NotBegun,
 }
 
 /// Restores what a run replaced.
 pub(super) async fn undo(args: UndoArgs) -> Result<Exit, CommandError> {
     let session = Session::open(&args.connection).await?;
     status::warn_of_silent_plugins(&session);
-    let mut lines = Lines::open(&args.file)?;
-    let header: UndoHeader = lines.next()?.ok_or_else(|| lines.damaged())?;
     let here = session.cluster_uid().await?.ok_or(CommandError::NoUid)?;
-    if header != UndoHeader::new(&here) {
-        let file = header.cluster_uid;
-        return Err(CommandError::OtherCluster { file, here });
-    }
+    Lines::open(&args.file)?.expect(&UndoHeader::new(&here))?;
     confirm(args.yes, "restore what is as the run left it")?;
     let limits = args.pace.limits();
+    let stores = session.stores.iter().map(|named| named.store.clone());
+    let stop = stop_on_signals()?;
     let undo = Undo {
         areas: session.areas().await?,
         session: &session,
         paces: session.stores.iter().map(|_| Pace::new(limits)).collect(),
+        room: Room::new(stores, Duration::from_secs(args.compaction_wait)),
+        stop: Arc::clone(&stop),
         trail: Trail {
             audit: args
                 .audit_log
@@ -84,16 +91,38 @@ pub(super) async fn undo(args: UndoArgs) -> Result<Exit, CommandError> {
     } else {
         Some(take_lock(&session).await?)
     };
-    let report = undo.all(&args.file).await;
+    let report = {
+        let all = async {
+            tokio::select! {
+                report = undo.all(&args.file) => report,
+                never = undo.room.watch() => match never {},
+            }
+        };
+        let mut all = std::pin::pin!(all);
+        let lost = async {
+            match &lock {
+                Some(lock) => lock.lost().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            report = &mut all => report,
+            () = lost => {
+                tell(format_args!("rewrap: the lock is lost; what is in flight is finished"));
+                stop.request();
+                all.await
+            }
+        }
+    };
     if let Some(lock) = lock {
         release(lock).await;
     }
     let report = report?;
     report::print(args.output, &report, text).map_err(CommandError::Io)?;
-    Ok(if report.failures.is_empty() {
-        Exit::Done
-    } else {
-        Exit::Partly
+    Ok(match report.failed {
+        _ if stop.is_requested() => Exit::Interrupted,
+        0 => Exit::Done,
+        _ => Exit::Partly,
     })
 }
 
@@ -102,6 +131,8 @@ struct Undo<'a> {
     areas: Areas,
     /// One for each store: what one suffers says nothing about another.
     paces: Vec<Pace>,
+    room: Room,
+    stop: Arc<Stop>,
     trail: Trail,
 }
 
@@ -113,7 +144,7 @@ impl Undo<'_> {
         loop {
             let mut report = self.once(Lines::open(file)?).await?;
             restored += report.restored;
-            if report.restored == 0 {
+            if report.restored == 0 || self.stop.is_requested() {
                 report.restored = restored;
                 // What went back before is not what the run wrote any more.
                 report.left_alone = report.left_alone.saturating_sub(restored);
@@ -125,6 +156,9 @@ impl Undo<'_> {
     async fn once(&self, mut lines: Lines<'_>) -> Result<UndoReport, CommandError> {
         let _header: Option<UndoHeader> = lines.next()?;
         let entries = stream::try_unfold(lines, async |mut lines| {
+            if self.stop.is_requested() {
+                return Ok(None);
+            }
             let entry: Option<UndoEntry> = lines.next()?;
             Ok(entry.map(|entry| (entry, lines)))
         });
@@ -137,6 +171,7 @@ impl Undo<'_> {
             restored: 0,
             left_alone: 0,
             vanished: 0,
+            failed: 0,
             failures: Vec::new(),
         };
         while let Some(fate) = fates.next().await.transpose()? {
@@ -144,7 +179,13 @@ impl Undo<'_> {
                 Fate::Restored => report.restored += 1,
                 Fate::LeftAlone => report.left_alone += 1,
                 Fate::Vanished => report.vanished += 1,
-                Fate::Failed(failure) => report.failures.push(failure),
+                Fate::NotBegun => {}
+                Fate::Failed(failure) => {
+                    report.failed += 1;
+                    if report.failures.len() < REPORTED {
+                        report.failures.push(failure);
+                    }
+                }
             }
         }
         Ok(report)
@@ -160,8 +201,11 @@ impl Undo<'_> {
         };
         let index = self.session.index_of(&resource);
         let (store, pace) = (&self.session.stores[index].store, &self.paces[index]);
-        let Some(record) = store.get(entry.key.as_bytes()).await? else {
-            return Ok(Fate::Vanished);
+        let record = match store.get(entry.key.as_bytes()).await {
+            Ok(Some(record)) => record,
+            Ok(None) => return Ok(Fate::Vanished),
+            Err(error @ StoreError::OtherKey { .. }) => return failed(error.to_string()),
+            Err(error) => return Err(error.into()),
         };
         if !entry.was_replaced_by(&record.value) {
             return Ok(Fate::LeftAlone);
@@ -181,22 +225,35 @@ impl Undo<'_> {
             return failed("the value before opens to another object".to_owned());
         }
         let keys = [&new.written_with, &old.written_with];
-        let permit = pace.permit(record.key.len() + value.len()).await;
+        let goes_on = || !self.stop.is_requested();
+        let lengths = [record.key.len(), value.len()];
+        let room = self.room.take(index, lengths, goes_on).await;
+        room.map_err(RunError::from)?;
+        let permit = tokio::select! {
+            permit = pace.permit(lengths.iter().sum()) => permit,
+            () = self.stop.requested() => return Ok(Fate::NotBegun),
+        };
         self.trail.before(&record, keys, &value).await?;
         let sent = permit.sent();
         let put = store
             .compare_and_put(&record.key, record.mod_revision, value, record.lease)
             .await;
         permit.answered(sent, store.strain());
-        match put? {
-            Put::Done { revision } => {
+        match put {
+            Ok(Put::Done { revision }) => {
                 self.trail
                     .after(&record, keys, revision, "restored")
                     .await?;
                 Ok(Fate::Restored)
             }
-            Put::Lost(Some(_)) => Ok(Fate::LeftAlone),
-            Put::Lost(None) => Ok(Fate::Vanished),
+            Ok(Put::Lost(Some(_))) => Ok(Fate::LeftAlone),
+            Ok(Put::Lost(None)) => Ok(Fate::Vanished),
+            // Of this object alone: its lease has ended, and it with it; or etcd takes no value as large.
+            Err(StoreError::LeaseNotFound { .. }) => Ok(Fate::Vanished),
+            Err(error @ (StoreError::TooLarge { .. } | StoreError::OtherKey { .. })) => {
+                failed(error.to_string())
+            }
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -206,64 +263,17 @@ impl Undo<'_> {
     }
 }
 
-/// The lines of an undo file.
-struct Lines<'a> {
-    path: &'a Path,
-    file: BufReader<File>,
-    number: usize,
-}
-
-impl<'a> Lines<'a> {
-    fn open(path: &'a Path) -> Result<Self, CommandError> {
-        let file = File::open(path).map_err(|source| CommandError::File {
-            path: path.to_owned(),
-            source,
-        })?;
-        Ok(Self {
-            path,
-            file: BufReader::new(file),
-            number: 0,
-        })
-    }
-
-    /// The next one. What has no end was being written when the run was killed: nothing came of it.
-    fn next<T: DeserializeOwned>(&mut self) -> Result<Option<T>, CommandError> {
-        let mut line = Vec::new();
-        self.file
-            .read_until(b'\n', &mut line)
-            .map_err(|source| CommandError::File {
-                path: self.path.to_owned(),
-                source,
-            })?;
-        self.number += 1;
-        if line.pop() != Some(b'\n') {
-            return Ok(None);
-        }
-        match serde_json::from_slice(&line) {
-            Ok(value) => Ok(Some(value)),
-            Err(_) => Err(self.damaged()),
-        }
-    }
-
-    fn damaged(&self) -> CommandError {
-        CommandError::NoUndoFile {
-            path: self.path.to_owned(),
-            line: self.number,
-        }
-    }
-}
-
 fn text(report: &UndoReport) -> String {
     let UndoReport {
         restored,
         left_alone,
         vanished,
+        failed,
         failures,
         ..
     } = report;
     let mut text = format!(
-        "{restored} restored, {left_alone} written by others or not at all, {vanished} vanished, {} failed\n",
-        failures.len()
+        "{restored} restored, {left_alone} written by others or not at all, {vanished} vanished, {failed} failed\n"
     );
     for failure in failures {
         text.push_str(&format!(

@@ -166,14 +166,20 @@ impl Rewrap<'_> {
             ..
         } = &canary;
         let store = &self.session.stores[area.store].store;
+        let trail = &self.options.trail;
+        // Where that cannot be told, it is done nevertheless: somebody misses the object.
+        let told = trail.begun(&canary, keys).await;
         let put = store
             .compare_and_put(key, *mod_revision, value.clone(), *lease)
             .await;
         let object = String::from_utf8_lossy(key).into_owned();
         match put {
             Ok(Put::Done { revision }) => {
-                let trail = &self.options.trail;
-                match trail.after(&canary, keys, revision, "put back").await {
+                let told = match told {
+                    Ok(()) => trail.after(&canary, keys, revision, "put back").await,
+                    failed => failed,
+                };
+                match told {
                     Ok(()) => CanaryError::PutBack { object, source },
                     Err(error) => RunError::from(error).into(),
                 }

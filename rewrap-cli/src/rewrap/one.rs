@@ -125,7 +125,9 @@ impl Rewrap<'_> {
                 return Ok(Fate::NotBegun);
             }
             begun = true;
-            let permit = self.options.pace.permit(lengths.iter().sum()).await;
+            let Some(permit) = self.permit(lengths.iter().sum()).await else {
+                return Ok(Fate::NotBegun);
+            };
             let dek = self.write_dek(rule).await?;
             let value = match seal(rule, &record.key, &stale, dek.as_deref()) {
                 Ok(value) => value,

@@ -1,9 +1,12 @@
 //! An area, page by page: the next one is read and opened while the last ones are written.
 
-use std::cell::RefCell;
+use std::{cell::RefCell, time::Duration};
 
 use futures_util::{Stream, StreamExt as _, future::join_all, stream};
-use tokio::sync::{Mutex, mpsc};
+use tokio::{
+    sync::{Mutex, mpsc},
+    time::sleep,
+};
 
 use super::{Fate, PassEnd, Rewrap, RunError, one::Attempt, order::leaks_most, together};
 use crate::{
@@ -13,6 +16,9 @@ use crate::{
     store::{Record, StoreError, key_after},
     stored::{OpenError, Opened, Rule},
 };
+
+/// How often the current key is asked for.
+const KEY_EVERY: Duration = Duration::from_secs(1);
 
 /// How many values are opened before the answers to what is in flight are looked at.
 const OPENED_AT_ONCE: usize = 64;
@@ -97,7 +103,6 @@ impl Rewrap<'_> {
     ) -> Result<(), RunError> {
         let pages = stream::unfold(pages, async |mut pages| {
             let page = pages.recv().await.filter(|_| self.may_begin())?;
-            let page = self.check_key(rule).await.map(|()| page);
             Some((page, pages))
         });
         let Some(ours) = &self.options.ours else {
@@ -107,7 +112,7 @@ impl Rewrap<'_> {
                 self.done(page, &fate);
                 self.count(fate, progress)
             };
-            return self.work(objects, write).await;
+            return self.work(rule, objects, write).await;
         };
         let groups = pages.flat_map(|page| each(page, together::cut));
         let write = async |(page, objects)| {
@@ -119,7 +124,7 @@ impl Rewrap<'_> {
             // To the last, whatever fails.
             counted.fold(Ok(()), Result::and)
         };
-        self.work(groups, write).await
+        self.work(rule, groups, write).await
     }
 
     /// Moves the cut behind what is done.
@@ -134,49 +139,59 @@ impl Rewrap<'_> {
 
     /// Works through what there is, as many at a time as may be in flight, to the last, whatever
     /// fails: after a failure what was read is only drained, for `one` begins nothing new. Gives the
-    /// first failure.
+    /// first failure. The current key is asked for before, and again and again while it lasts.
     ///
     /// The hands are as many as work at a time, rather than as many as there is work: the state of a
     /// write is too large to be made, moved and wiped for every object.
     pub(super) async fn work<T>(
         &self,
-        work: impl Stream<Item = Result<T, RunError>>,
+        rule: &Rule,
+        work: impl Stream<Item = T>,
         hand: impl AsyncFn(T) -> Result<(), RunError>,
     ) -> Result<(), RunError> {
+        self.check_key(rule).await?;
         let work = std::pin::pin!(work.fuse());
         let work = Mutex::new(work);
         let failure = RefCell::new(None);
+        let fail = |error| {
+            self.failed.set(true);
+            // Whoever waits for a turn sees that there is none.
+            self.state.ramp().wake_all();
+            failure.borrow_mut().get_or_insert(error);
+        };
         let hands = (0..self.options.pace.concurrency()).map(async |_| {
             loop {
                 let next = work.lock().await.next().await;
                 let Some(next) = next else { break };
-                let outcome = match next {
-                    Ok(object) => hand(object).await,
-                    Err(error) => Err(error),
-                };
-                if let Err(error) = outcome {
-                    self.failed.set(true);
-                    // Whoever waits for a turn sees that there is none.
-                    self.state.ramp().wake_all();
-                    failure.borrow_mut().get_or_insert(error);
+                if let Err(error) = hand(next).await {
+                    fail(error);
                 }
             }
         });
-        join_all(hands).await;
-        failure.into_inner().map_or(Ok(()), Err)
+        let mut hands = std::pin::pin!(join_all(hands));
+        let key_changes = async {
+            loop {
+                sleep(KEY_EVERY).await;
+                if let Err(error) = self.check_key(rule).await {
+                    return error;
+                }
+            }
+        };
+        tokio::select! {
+            _ = &mut hands => {}
+            error = key_changes => {
+                fail(error);
+                hands.await;
+            }
+        }
+        failure.take().map_or(Ok(()), Err)
     }
 }
 
-/// What a page is cut into, with its number, or the error in its place.
+/// What a page is cut into, with its number.
 fn each<T>(
-    page: Result<(u64, OpenedPage), RunError>,
+    (number, page): (u64, OpenedPage),
     cut: impl FnOnce(OpenedPage) -> Vec<T>,
-) -> impl Stream<Item = Result<(u64, T), RunError>> {
-    stream::iter(match page {
-        Ok((number, page)) => cut(page)
-            .into_iter()
-            .map(|part| Ok((number, part)))
-            .collect(),
-        Err(error) => vec![Err(error)],
-    })
+) -> impl Stream<Item = (u64, T)> {
+    stream::iter(cut(page)).map(move |part| (number, part))
 }

@@ -1,15 +1,16 @@
 //! Objects that somebody else is writing at this moment: they are left, and looked at once more when
 //! all others are done.
 
-use futures_util::{StreamExt as _, stream};
+use futures_util::stream;
 
 use super::{
     Rewrap, RunError,
-    one::{Attempt, Fate},
+    one::{Attempt, Fate, ObjectError},
 };
 use crate::{
     area::{Area, Content},
     progress::RunProgress,
+    store::StoreError,
     stored::Rule,
 };
 
@@ -58,10 +59,9 @@ impl Rewrap<'_> {
                 continue;
             }
             progress.at(&resource.to_string());
-            self.check_key(rule).await?;
             self.options.pace.turn_to(area.store);
             let again = async |left| self.count(self.again(area, rule, left).await, progress);
-            self.work(stream::iter(ours).map(Ok), again).await?;
+            self.work(rule, stream::iter(ours), again).await?;
         }
         Ok(())
     }
@@ -71,8 +71,17 @@ impl Rewrap<'_> {
             return Ok(Fate::NotBegun);
         }
         let store = &self.session.stores[area.store].store;
-        let Some(record) = store.get(&left.key).await? else {
-            return Ok(Fate::Vanished { conflicts: 0 });
+        let record = match store.get(&left.key).await {
+            Ok(Some(record)) => record,
+            Ok(None) => return Ok(Fate::Vanished { conflicts: 0 }),
+            // Of this object alone.
+            Err(error @ StoreError::OtherKey { .. }) => {
+                return Ok(Fate::Failed {
+                    key: left.key.clone(),
+                    error: ObjectError::Store(error),
+                });
+            }
+            Err(error) => return Err(error.into()),
         };
         let keys = &self.session.keys;
         let outcome = keys.open(rule, &record.key, &record.value).await;

@@ -313,7 +313,8 @@ impl RunState {
         self.writing.set(self.writing.get().or(Some((now, now))));
     }
 
-    pub(super) fn begun(&self) -> u64 {
+    /// How many objects this run has begun to write, or was about to.
+    pub fn begun(&self) -> u64 {
         self.begun.get()
     }
 

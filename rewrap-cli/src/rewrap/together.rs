@@ -111,7 +111,10 @@ impl Rewrap<'_> {
         let size = |swap: &Swap| swap.key.len() + swap.value.len();
         let bytes = swaps.iter().map(size).sum();
         let store = &self.session.stores[area.store].store;
-        let permit = self.options.pace.permit(bytes).await;
+        let Some(permit) = self.permit(bytes).await else {
+            fates.extend(replaced.iter().map(|_| Ok(Fate::NotBegun)));
+            return fates;
+        };
         for swap in &swaps {
             ours.expect(&swap.key, &swap.value);
         }

@@ -99,7 +99,7 @@ impl Trail {
         [from, to]: [&WrittenWith; 2],
         value: &[u8],
     ) -> Result<(), JournalError> {
-        self.tell(record, [from, to], None, "begun").await?;
+        self.begun(record, [from, to]).await?;
         match (&self.undo, from) {
             (None, _) | (_, WrittenWith::Nothing) => Ok(()),
             (Some(journal), _) => {
@@ -112,6 +112,18 @@ impl Trail {
                 journal.append(&entry).await
             }
         }
+    }
+
+    /// Tells that a value under the first key is about to be replaced by one under the second.
+    ///
+    /// # Errors
+    /// The line is not on the disk.
+    pub async fn begun(
+        &self,
+        record: &Record,
+        keys: [&WrittenWith; 2],
+    ) -> Result<(), JournalError> {
+        self.tell(record, keys, None, "begun").await
     }
 
     /// Tells that a value under the first key was replaced by one under the second, and why.

@@ -15,8 +15,9 @@ use crate::{
     },
 };
 
-/// One page of a scan; the key of a plugin is looked at before each.
-const PAGE: usize = 100;
+/// So many, and as fast, that the key of the plugin is looked at several times while they are written.
+const SECRETS_OF_A_RUN: usize = 120;
+const SLOWLY: &str = "--rate=10";
 
 #[test]
 fn a_plugin_that_encrypts_under_another_key_than_it_names_stops_the_run() {
@@ -62,8 +63,9 @@ fn a_plugin_that_encrypts_under_another_key_than_it_names_stops_the_run() {
 /// What a run has written by then stays written: it is under the right key, and the next run goes on.
 #[test]
 fn a_plugin_that_breaks_a_rule_during_a_run_stops_it() {
-    let scene = Scene::new(PAGE + 20);
+    let scene = Scene::new(SECRETS_OF_A_RUN);
     let plaintexts = scene.store.opened().0;
+    let mut written = 0;
     let wrong: [Wrong; 3] = [
         (
             |answers| answers.status.healthz = "sealed".into(),
@@ -78,13 +80,13 @@ fn a_plugin_that_breaks_a_rule_during_a_run_stops_it() {
             "does not answer Status within 2s",
         ),
     ];
-    for ((change, words), rewrapped) in wrong.into_iter().zip([PAGE, 0, 0]) {
+    for (change, words) in wrong {
         scene.puppet.behave();
         scene.configure("2s");
-        // Asked at the beginning, before the first write and before the first page; before the
-        // second page it is another.
+        // Asked at the beginning, and twice before the first write; the next time it is another.
         scene.puppet.answer_after(3, Call::Status, change);
-        let stopped = scene.store.rewrap("run", &RUN).expect(4);
+        let run = ["--yes", VOUCH, SLOWLY, "--output=json"];
+        let stopped = scene.store.rewrap("run", &run).expect(4);
         for words in [
             "puppet does not answer any more",
             "what is written is safe",
@@ -92,13 +94,18 @@ fn a_plugin_that_breaks_a_rule_during_a_run_stops_it() {
         ] {
             assert!(stopped.stderr.contains(words), "{stopped}");
         }
-        assert_eq!(stopped.json()["rewrapped"], rewrapped, "{stopped}");
+        let report = stopped.json();
+        let rewrapped = report["rewrapped"].as_u64().unwrap();
+        assert!(rewrapped > 0, "{stopped}");
+        written += usize::try_from(rewrapped).unwrap();
+        assert_eq!(report["left"], SECRETS_OF_A_RUN - written, "{stopped}");
         assert_unsaid(&stopped, &scene.puppet.secrets());
     }
     scene.puppet.behave();
     let mut client = Client::new("puppet", &scene.puppet.socket());
-    assert!(scene.store.opened_with(&mut client) == (plaintexts, PAGE));
-    scene.mended(20);
+    assert!(written < SECRETS_OF_A_RUN, "no run was stopped");
+    assert!(scene.store.opened_with(&mut client) == (plaintexts, written));
+    scene.mended(SECRETS_OF_A_RUN - written);
 }
 
 #[test]
@@ -106,8 +113,8 @@ fn a_plugin_that_dies_during_a_run_stops_it_and_the_next_one_goes_on() {
     let site = Site::with_key();
     let mut plugin = Plugin::start(&site);
     let store = Store::start(&[Kms("ringfence", &site.socket()), AesCbc("old"), Identity]);
-    let plaintexts = store.fill(PAGE + 20, AesCbc("old"), &mut Dice::new());
-    let run = store.start_rewrap("run", &["--yes", VOUCH, "--rate=200", "--output=json"]);
+    let plaintexts = store.fill(SECRETS_OF_A_RUN, AesCbc("old"), &mut Dice::new());
+    let run = store.start_rewrap("run", &["--yes", VOUCH, SLOWLY, "--output=json"]);
     eventually("the run has begun to write", || {
         let old = |value: &[u8]| value.starts_with(b"k8s:enc:aescbc:");
         let stored = store.etcd.list(SECRETS);
@@ -122,14 +129,20 @@ fn a_plugin_that_dies_during_a_run_stops_it_and_the_next_one_goes_on() {
     for words in ["ringfence does not answer any more", "check that it runs"] {
         assert!(stopped.stderr.contains(words), "{stopped}");
     }
-    assert_eq!(stopped.json()["rewrapped"], PAGE, "{stopped}");
+    let written = stopped.json()["rewrapped"].as_u64().unwrap();
+    let written = usize::try_from(written).unwrap();
+    assert!(written < SECRETS_OF_A_RUN, "{stopped}");
     assert_unsaid(&stopped, &[]);
 
     let _plugin = Plugin::start(&site);
     let mut client = Client::new("ringfence", &site.socket());
-    assert!(store.opened_with(&mut client) == (plaintexts.clone(), PAGE));
+    assert!(store.opened_with(&mut client) == (plaintexts.clone(), written));
     let report = store.rewrap("run", &RUN).expect(0).json();
-    assert_eq!(report["rewrapped"], 20, "{report:#}");
+    assert_eq!(
+        report["rewrapped"],
+        SECRETS_OF_A_RUN - written,
+        "{report:#}"
+    );
     store.rewrap("verify", &[]).expect(0);
-    assert!(store.opened_with(&mut client) == (plaintexts, PAGE + 20));
+    assert!(store.opened_with(&mut client) == (plaintexts, SECRETS_OF_A_RUN));
 }

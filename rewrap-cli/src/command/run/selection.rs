@@ -6,7 +6,7 @@ use kms_proto::inventory::{Inventory, WrittenWith};
 
 use crate::{
     cli::RunArgs,
-    command::plan::{is_encrypted_and_current, is_to_rewrite, is_under_kms_v1},
+    command::plan::{count, is_encrypted_and_current, is_to_rewrite, is_under_kms_v1},
     session::Session,
     stored::KmsName,
 };
@@ -45,15 +45,12 @@ impl<'a> Selection<'a> {
         from.is_none_or(|from| row.key.key == *from) && (is_to_rewrite(row) || self.is_forced(row))
     }
 
-    /// How many objects are rewritten only because a flag says so.
-    pub(super) fn forced(&self, inventory: &Inventory) -> u64 {
-        let rows = inventory.resources.iter();
-        rows.flat_map(|resource| &resource.written_with)
-            .filter(|row| self.is_forced(row))
-            .map(|row| row.objects)
-            .sum()
+    /// How many objects are rewritten.
+    pub(super) fn work(&self, inventory: &Inventory) -> u64 {
+        count(inventory, |row| self.takes(row))
     }
 
+    /// Whether a flag alone says so.
     fn is_forced(&self, row: &WrittenWith) -> bool {
         let scattered = row.key.provider == "kms-v2" && self.scattered.contains(&*row.key.key);
         self.args.force_kms_v1 && is_under_kms_v1(row)

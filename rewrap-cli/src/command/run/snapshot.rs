@@ -13,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{
     command::CommandError,
-    journal::sync_folder,
+    journal::{self, sync_folder},
     report::bytes,
     session::{NamedStore, Session},
     store::{Kind, Snapshot, StoreError},
@@ -132,6 +132,7 @@ async fn save(
         path: path.clone(),
         source,
     };
+    journal::remove(&partial).map_err(failed)?;
     let file = OpenOptions::new()
         .write(true)
         .create_new(true)

@@ -109,12 +109,16 @@ impl Writing<'_> {
                 left
             }
         };
-        self.state.set_left(answers_for(work));
+        let mut left = work;
         let mut proved = false;
         for pass in 1..=MAX_PASSES {
             let before = self.state.rewrapped();
             let resumes = self.state.resumes();
+            self.state.set_left(answers_for(left));
             let ended = self.proved_pass(&mut proved, apiservers).await;
+            let written = self.state.rewrapped() - before;
+            self.state
+                .set_left(answers_for(left.saturating_sub(written)));
             let rotated_to = ended.as_ref().err().and_then(CommandError::rotated_to);
             if let Some(key_id) = rotated_to.filter(|_| follow && pass < MAX_PASSES) {
                 let key_id = OneLine(key_id.as_str());
@@ -133,10 +137,17 @@ impl Writing<'_> {
                 // What failed or was left before the cut, nobody remembers.
                 continue;
             }
-            let proof = survey(self.session, &self.options.scope, Depth::Opened).await?;
+            let stop = Arc::clone(&self.stop);
+            let proof = tokio::select! {
+                proof = survey(self.session, &self.options.scope, Depth::Opened) => proof?,
+                () = stop.requested() => return Ok(PassEnd::Stopped),
+            };
             self.state.count_pass();
-            self.targets = targets(&proof, is_to_rewrite);
-            let left = left_to_rewrite(&proof);
+            self.targets = targets(&proof, |row| {
+                let from = self.options.from_key.as_ref();
+                is_to_rewrite(row) && from.is_none_or(|from| row.key.key == *from)
+            });
+            left = left_to_rewrite(&proof);
             self.state.set_left(answers_for(left));
             if left == 0 || self.state.rewrapped() == before {
                 break;
@@ -173,7 +184,7 @@ impl Writing<'_> {
         let areas = self.session.areas().await?;
         let rewrap = Rewrap::new(self.session, &areas, self.options, &self.stop, self.state);
         let limit = self.options.limit;
-        let limit = limit.map(|limit| limit.saturating_sub(self.state.rewrapped()));
+        let limit = limit.map(|limit| limit.saturating_sub(self.state.begun()));
         let progress = RunProgress::start(self.targets.clone(), limit, self.session.quiet);
         let publish = |figures: &Figures| {
             if let Some(metrics) = self.metrics {
