@@ -60,7 +60,7 @@ pub struct Calls {
 enum Call {
     Version,
     Wrap,
-    Unwrap,
+    Unwrap { is_past: bool },
 }
 
 impl Calls {
@@ -68,7 +68,7 @@ impl Calls {
         *match which {
             Call::Version => &mut self.version,
             Call::Wrap => &mut self.wrap,
-            Call::Unwrap => &mut self.unwrap,
+            Call::Unwrap { .. } => &mut self.unwrap,
         } += 1;
     }
 }
@@ -155,10 +155,12 @@ impl Guarded {
         binding: &Binding,
     ) -> Result<WrappedKek, RootError> {
         let call = self.root.wrap(kek, binding);
-        self.call(patience, Call::Wrap, call).await
+        let wrapped = self.call(patience, Call::Wrap, call).await?;
+        self.known().version = Some(wrapped.version.clone());
+        Ok(wrapped)
     }
 
-    /// See [`RemoteRoot::unwrap`].
+    /// See [`RemoteRoot::unwrap`]. That what a version of before wrapped is refused says nothing of the key.
     pub(super) async fn unwrap(
         &self,
         patience: Patience,
@@ -166,7 +168,19 @@ impl Guarded {
         binding: &Binding,
     ) -> Result<KeyMaterial, RootError> {
         let call = self.root.unwrap(wrapped, binding);
-        self.call(patience, Call::Unwrap, call).await
+        let which = Call::Unwrap {
+            is_past: self.is_past(&wrapped.version),
+        };
+        self.call(patience, which, call).await
+    }
+
+    /// Whether it is known to be another version than the key has now: an operator may have forbidden or destroyed
+    /// it, once nothing was left under it.
+    pub(super) fn is_past(&self, version: &RootVersion) -> bool {
+        self.known()
+            .version
+            .as_ref()
+            .is_some_and(|now| now != version)
     }
 
     /// Wraps, and sees that what was wrapped opens, unless the root is offline. The keeper's, and that of `check`.
@@ -233,14 +247,17 @@ impl Guarded {
                 match which {
                     // Who may read of a key may not be let to use it.
                     Call::Version => known.outage.heard(now),
-                    Call::Wrap | Call::Unwrap => {
-                        known.outage.answered(now);
-                        known.failures = 0;
-                        known.not_before = None;
-                    }
+                    // Nor may who wraps be let to unwrap, without which all is lost.
+                    Call::Wrap if !self.is_offline() => known.outage.heard(now),
+                    Call::Wrap | Call::Unwrap { .. } => known.outage.answered(now),
+                }
+                if which != Call::Version {
+                    known.failures = 0;
+                    known.not_before = None;
                 }
                 return;
             }
+            Some(RootError::Refused { .. }) if which == (Call::Unwrap { is_past: true }) => return,
             Some(error @ RootError::Unreachable { .. }) => known.outage.silent(now, chain(error)),
             Some(RootError::Refused { what }) => known.outage.refused(now, what.clone()),
         }

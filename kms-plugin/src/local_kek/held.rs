@@ -25,6 +25,8 @@ pub(super) enum OpenError {
     NoRoot(String),
     /// A root that may open it did not answer, or refused.
     Root(String),
+    /// A root that is well refuses the version that wrapped it.
+    Version(String),
 }
 
 /// The opened local KEKs.

@@ -233,6 +233,13 @@ async fn ask(
         let binding = binding(kek.id(), context);
         match root.unwrap(Patience::Asked, wrapped, &binding).await {
             Ok(_) => {}
+            // A new local KEK shows whether it lets us use the version of now.
+            Err(RootError::Refused { what }) if wrapped.version != version => {
+                warn!(
+                    root = root.name(),
+                    what, "it refuses the version that wrapped the local KEK in use"
+                );
+            }
             // Another key under the old name, perhaps: then its version is another too.
             Err(RootError::Corrupt { what }) => {
                 warn!(

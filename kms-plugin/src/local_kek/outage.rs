@@ -90,7 +90,7 @@ impl Outage {
         }
     }
 
-    /// It answered, without using the key: that ends its silence, and takes back no refusal.
+    /// It answered, without unwrapping: that ends its silence, and takes back no refusal.
     pub fn heard(&mut self, now: Instant) {
         let refusals = self.refusals.take();
         *self = Self {
@@ -99,7 +99,7 @@ impl Outage {
         };
     }
 
-    /// It used the key for us. That takes back whatever was held against it.
+    /// It unwrapped for us. That takes back whatever was held against it.
     pub fn answered(&mut self, now: Instant) {
         *self = Self::witnessed(now);
     }

@@ -16,6 +16,8 @@ use crate::{
     root::remote::{Binding, RemoteRoot, RootError, RootVersion, WrappedKek},
 };
 
+mod refusals;
+
 const GRACE: Duration = Duration::from_secs(3600);
 
 /// A root in this process that does as it is told. What real roots answer is tried with real ones; this is for
@@ -27,6 +29,8 @@ struct Puppet(Arc<Mutex<Strings>>);
 struct Strings {
     key: [u8; 32],
     version: u32,
+    /// The version whose work it refuses to open, if any.
+    retired: Option<u32>,
     mood: Mood,
     calls: Vec<&'static str>,
 }
@@ -36,6 +40,8 @@ enum Mood {
     Well,
     Silent,
     Refusing,
+    /// To unwrap, and nothing else.
+    WrapsOnly,
 }
 
 impl Puppet {
@@ -43,6 +49,7 @@ impl Puppet {
         Self(Arc::new(Mutex::new(Strings {
             key: [seed; 32],
             version: 1,
+            retired: None,
             mood: Mood::Well,
             calls: Vec::new(),
         })))
@@ -54,6 +61,10 @@ impl Puppet {
 
     fn rotate(&self) {
         self.0.lock().unwrap().version += 1;
+    }
+
+    fn retire(&self, version: u32) {
+        self.0.lock().unwrap().retired = Some(version);
     }
 
     fn count(&self, call: &str) -> usize {
@@ -72,7 +83,12 @@ impl Puppet {
                     what: "told to refuse".to_owned(),
                 });
             }
-            Mood::Well | Mood::Refusing => {}
+            Mood::WrapsOnly if call == "unwrap" => {
+                return Err(RootError::Refused {
+                    what: "told to wrap only".to_owned(),
+                });
+            }
+            Mood::Well | Mood::Refusing | Mood::WrapsOnly => {}
         }
         let key = format!("k{}", strings.key[0]);
         let version = RootVersion::new("puppet", &key, &strings.version.to_string());
@@ -115,6 +131,13 @@ impl RemoteRoot for Puppet {
         binding: &Binding,
     ) -> Result<KeyMaterial, RootError> {
         let (sealer, _) = self.call("unwrap")?;
+        let retired = self.0.lock().unwrap().retired;
+        if retired.is_some_and(|version| wrapped.version.as_str().ends_with(&format!("#{version}")))
+        {
+            return Err(RootError::Refused {
+                what: "that version is retired".to_owned(),
+            });
+        }
         let source = EncryptedDekSource {
             ciphertext: wrapped.ciphertext.clone().try_into().unwrap(),
             key_id: place(binding),

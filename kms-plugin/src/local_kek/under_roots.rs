@@ -190,7 +190,7 @@ impl From<OpenError> for KekError {
         match error {
             OpenError::Unauthentic => Self::Unauthentic,
             OpenError::NoRoot(keys) => Self::NoRoot(keys),
-            OpenError::Root(what) => Self::Root(what),
+            OpenError::Root(what) | OpenError::Version(what) => Self::Root(what),
         }
     }
 }
