@@ -81,6 +81,13 @@ impl LocalKek {
         }
     }
 
+    /// The same key as the roots wrapped it in another envelope of its id.
+    pub(crate) fn under(&self, envelope: Envelope, context: &str) -> Self {
+        debug_assert_eq!(envelope.id(), self.id());
+        let material = KeyMaterial::new(Box::new(*self.material.expose()));
+        Self::new(envelope, material, context)
+    }
+
     /// Which it is.
     pub(crate) fn id(&self) -> KekId {
         self.envelope.id()

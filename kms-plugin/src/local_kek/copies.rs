@@ -5,7 +5,7 @@ use kms_proto::{Annotations, DekSource, EncryptedDekSource, KeyId};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use super::{ANNOTATION, Envelope, LocalKek};
+use super::{ANNOTATION, Envelope};
 use crate::{
     fields,
     kek::{KekError, Sealer},
@@ -30,9 +30,13 @@ impl SealedCopies {
     }
 
     /// A copy of a local KEK, bound to it as the roots wrapped it.
-    pub(super) fn seal(&self, kek: &LocalKek) -> Result<Vec<u8>, KekError> {
-        let key = DekSource::new(kek.material().expose().to_vec());
-        let (key_id, annotations) = place(kek.envelope());
+    pub(super) fn seal(
+        &self,
+        material: &KeyMaterial,
+        envelope: &Envelope,
+    ) -> Result<Vec<u8>, KekError> {
+        let key = DekSource::new(material.expose().to_vec());
+        let (key_id, annotations) = place(envelope);
         let sealed = self.0.wrap(&key, key_id, annotations)?;
         Ok(sealed.ciphertext.as_bytes().to_vec())
     }

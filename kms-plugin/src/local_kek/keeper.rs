@@ -79,12 +79,7 @@ impl Keeper {
             loop {
                 tokio::select! {
                     () = &mut wake => break,
-                    Some(envelope) = arrivals.recv() => {
-                        self.remember(&envelope).await;
-                        if let Some(kek) = self.shared.held.get(envelope.id()) {
-                            self.seal(&kek).await;
-                        }
-                    }
+                    Some(envelope) = arrivals.recv() => self.keep(envelope).await,
                 }
             }
         }
@@ -137,8 +132,8 @@ impl Keeper {
             if self.shared.held.get(id).is_some() {
                 continue;
             }
-            match self.shared.open(envelope, Patience::Caller).await {
-                Ok(kek) => self.seal(&kek).await,
+            match self.shared.open(envelope.clone(), Patience::Caller).await {
+                Ok(kek) => self.seal(kek.material(), &envelope).await,
                 Err(OpenError::Root(_)) => return,
                 Err(error) => warn!(local_kek = %id, ?error, "a local KEK of before does not open"),
             }

@@ -116,6 +116,20 @@ impl StateDir {
         self.replace(&Path::new(KEKS).join(name), &envelope.to_bytes())
     }
 
+    /// The same, unless one of its id is kept already. Answers the one that is.
+    pub(super) fn remember_new(&self, envelope: Envelope) -> io::Result<Envelope> {
+        let path = self.path.join(KEKS).join(envelope.id().to_string());
+        let kept = fs::read(&path).ok();
+        let kept = kept.and_then(|bytes| Envelope::parse(&bytes).ok());
+        if let Some(kept) = kept.filter(|kept| kept.id() == envelope.id()) {
+            // Those seen last are kept for longest.
+            let _ = File::open(path).and_then(|file| file.set_modified(SystemTime::now()));
+            return Ok(kept);
+        }
+        self.remember(&envelope)?;
+        Ok(envelope)
+    }
+
     /// The local KEK that wrapped last.
     pub(super) fn current(&self) -> Option<Current> {
         self.read_json(CURRENT)

@@ -16,6 +16,7 @@ use crate::{
     root::remote::{Binding, RemoteRoot, RootError, RootVersion, WrappedKek},
 };
 
+mod envelopes;
 mod refusals;
 
 const GRACE: Duration = Duration::from_secs(3600);

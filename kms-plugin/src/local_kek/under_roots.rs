@@ -13,7 +13,7 @@ use tokio::{
 };
 
 use super::{
-    ANNOTATION, Envelope, KekId, LocalKek,
+    ANNOTATION, Envelope, LocalKek,
     guarded::{Guarded, Patience},
     held::OpenError,
     keeper::Keeper,
@@ -159,19 +159,21 @@ impl Kek for UnderRoots {
             .get(ANNOTATION)
             .ok_or(KekError::Unauthentic)?;
         let id = Envelope::id_of(annotation).ok_or(KekError::Unauthentic)?;
-        let kek = match self.shared.held.get(id) {
-            Some(kek) => kek,
-            // Rare, and its state is large.
-            None => Box::pin(self.open(id, annotation)).await?,
-        };
-        kek.unwrap(wrapped)
+        if let Some(kek) = self.shared.held.get(id) {
+            return kek.unwrap(wrapped);
+        }
+        let envelope = Envelope::parse(annotation).map_err(|_| KekError::Unauthentic)?;
+        // Rare, and its state is large.
+        let kek = Box::pin(self.open(envelope.clone())).await?;
+        let dek = kek.unwrap(wrapped)?;
+        // Authentic as of now. The keeper writes it down; at worst it is asked for again after a restart.
+        let _ = self.shared.seen.try_send(envelope);
+        Ok(dek)
     }
 }
 
 impl UnderRoots {
-    async fn open(&self, id: KekId, annotation: &[u8]) -> Result<Arc<LocalKek>, KekError> {
-        let envelope = Envelope::parse(annotation).map_err(|_| KekError::Unauthentic)?;
-        debug_assert_eq!(envelope.id(), id);
+    async fn open(&self, envelope: Envelope) -> Result<Arc<LocalKek>, KekError> {
         let kek = self.shared.open(envelope, Patience::Caller).await?;
         // A revocation may have come in between.
         if let Some(unavailable) = self.shared.unavailable()
@@ -179,8 +181,6 @@ impl UnderRoots {
         {
             return Err(unavailable.into());
         }
-        // The keeper writes it down; at worst it is asked for again after a restart.
-        let _ = self.shared.seen.try_send(kek.envelope().clone());
         Ok(kek)
     }
 }

@@ -5,11 +5,14 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tracing::warn;
 
 use super::{Keeper, blocking};
-use crate::local_kek::{
-    Envelope, LocalKek,
-    guarded::{Guarded, Patience, now},
-    outage::Standing,
-    state_dir::Current,
+use crate::{
+    local_kek::{
+        Envelope, LocalKek,
+        guarded::{Guarded, Patience, now},
+        outage::Standing,
+        state_dir::Current,
+    },
+    root::local::KeyMaterial,
 };
 
 /// Uses that are written down ahead, so that not each one is.
@@ -24,10 +27,22 @@ impl Keeper {
         let Some((current, envelope)) = blocking(move || state.last()).await else {
             return;
         };
-        match self.shared.open(envelope, Patience::Asked).await {
-            Ok(kek) => self.adopt(kek, current.made_at, current.uses).await,
+        match self.shared.open(envelope.clone(), Patience::Asked).await {
+            Ok(kek) => {
+                let kek = self.as_kept(kek, envelope);
+                self.adopt(kek, current.made_at, current.uses).await;
+            }
             Err(error) => warn!(?error, "the local KEK of before does not open"),
         }
+    }
+
+    /// It as the state directory has it: a call may have come first and opened it with what stood in an object,
+    /// which may be of before another root wrapped it, or forged.
+    fn as_kept(&self, kek: Arc<LocalKek>, envelope: Envelope) -> Arc<LocalKek> {
+        if *kek.envelope() == envelope {
+            return kek;
+        }
+        Arc::new(kek.under(envelope, &self.shared.settings.context))
     }
 
     /// Goes on from sealed copies before any root is asked, if one answered within the time that its silence is
@@ -66,16 +81,17 @@ impl Keeper {
         if let Some((current, envelope)) = current
             && let Some(kek) = shared.held.get(envelope.id())
         {
+            let kek = self.as_kept(kek, envelope);
             self.adopt(kek, current.made_at, current.uses).await;
         }
     }
 
-    pub(super) async fn seal(&self, kek: &LocalKek) {
+    pub(super) async fn seal(&self, material: &KeyMaterial, envelope: &Envelope) {
         let Some(copies) = &self.shared.settings.copies else {
             return;
         };
         let state = Arc::clone(&self.shared.settings.state);
-        let (id, sealed) = (kek.id(), copies.seal(kek));
+        let (id, sealed) = (envelope.id(), copies.seal(material, envelope));
         let written = match sealed {
             Ok(sealed) => blocking(move || state.seal(id, &sealed))
                 .await
@@ -84,6 +100,21 @@ impl Keeper {
         };
         if let Err(error) = written {
             warn!(error, "cannot keep a sealed copy");
+        }
+    }
+
+    /// Keeps what a call brought, and a sealed copy; what is kept already stays as it is.
+    pub(super) async fn keep(&self, envelope: Envelope) {
+        let state = Arc::clone(&self.shared.settings.state);
+        match blocking(move || state.remember_new(envelope)).await {
+            Ok(kept) => {
+                if let Some(kek) = self.shared.held.get(kept.id()) {
+                    self.seal(kek.material(), &kept).await;
+                }
+            }
+            Err(error) => {
+                warn!(%error, "cannot write to the state directory; a restart asks the root again");
+            }
         }
     }
 

@@ -152,7 +152,7 @@ impl Keeper {
             "wrapping with a local KEK"
         );
         self.write_current(&kek).await;
-        self.seal(&kek).await;
+        self.seal(kek.material(), kek.envelope()).await;
         self.shared.set_current(Some(kek));
     }
 }
