@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use tracing::info;
 
 use crate::{
-    config::{Config, UnderRootsConfig},
+    config::{Config, RootConfig, UnderRootsConfig},
     local_kek::{
         Phase, SealedCopies, Settings, UnderRoots,
         guarded::Guarded,
@@ -32,6 +32,9 @@ pub struct Roots {
     identity: Option<PathBuf>,
     state: Option<Arc<StateDir>>,
     in_use: Option<InUse>,
+    /// Those of the last attempt, which may be made again and again: a token or a server that counts wrong PINs or
+    /// logins must not see another one each time.
+    tried: Vec<(RootConfig, Arc<Guarded>)>,
 }
 
 #[derive(Debug)]
@@ -61,6 +64,7 @@ impl Roots {
     /// The state directory or a file cannot be used.
     pub fn prepare(&mut self, config: &Config) -> Result<Option<UnderRoots>, RootsError> {
         let Some(wanted) = &config.under_roots else {
+            self.tried.clear();
             return Ok(None);
         };
         if self.identity.is_some() && !wanted.roots.iter().any(|root| root.settings.is_offline()) {
@@ -71,6 +75,7 @@ impl Roots {
             .as_ref()
             .filter(|in_use| in_use.config == *wanted)
         {
+            self.tried.clear();
             return Ok(Some(in_use.under_roots.clone()));
         }
         let state = self.state(&config.fixed.state_directory)?;
@@ -81,9 +86,12 @@ impl Roots {
                 let place = in_use.config.roots.iter().position(|other| other == root)?;
                 in_use.under_roots.roots().get(place).cloned()
             });
-            roots.push(match same {
-                Some(guarded) => guarded,
-                None => {
+            let contact = contacts.get(&root.name).copied();
+            let tried = || self.tried.iter().find(|(other, _)| other == root);
+            roots.push(match (same, tried()) {
+                (Some(guarded), _) => guarded,
+                (None, Some((_, guarded))) => Arc::new(guarded.anew(contact)),
+                (None, None) => {
                     let opened =
                         root.settings
                             .open(self.identity.as_deref())
@@ -91,11 +99,12 @@ impl Roots {
                                 name: root.name.clone(),
                                 source,
                             })?;
-                    let contact = contacts.get(&root.name).copied();
                     Arc::new(Guarded::new(root.name.clone(), opened, contact))
                 }
             });
         }
+        let settings = wanted.roots.iter().cloned();
+        self.tried = settings.zip(roots.iter().cloned()).collect();
         let copies = match &wanted.sealed_copies {
             Some(file) => {
                 let material = KeyMaterial::read(file)?;
@@ -191,3 +200,6 @@ pub enum RootsError {
     #[error(transparent)]
     State(#[from] StateDirError),
 }
+
+#[cfg(all(test, feature = "vault"))]
+mod tests;

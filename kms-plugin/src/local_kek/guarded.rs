@@ -3,7 +3,7 @@
 use std::{
     fmt,
     future::Future,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -29,7 +29,7 @@ pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// A root by the name it has in the configuration.
 pub struct Guarded {
     name: String,
-    root: Box<dyn RemoteRoot>,
+    root: Arc<dyn RemoteRoot>,
     turn: tokio::sync::Mutex<()>,
     known: Mutex<Known>,
 }
@@ -85,6 +85,15 @@ pub(crate) enum Patience {
 impl Guarded {
     /// Nothing is known of it but how long ago it last answered, if that was kept.
     pub fn new(name: String, root: Box<dyn RemoteRoot>, contact: Option<Duration>) -> Self {
+        Self::of(name, Arc::from(root), contact)
+    }
+
+    /// The same root from the beginning, but for what it remembers itself: which PIN or login was refused.
+    pub(crate) fn anew(&self, contact: Option<Duration>) -> Self {
+        Self::of(self.name.clone(), Arc::clone(&self.root), contact)
+    }
+
+    fn of(name: String, root: Arc<dyn RemoteRoot>, contact: Option<Duration>) -> Self {
         let outage = contact.map_or_else(Outage::default, |age| Outage::remembered(age, now()));
         Self {
             name,
@@ -95,6 +104,12 @@ impl Guarded {
                 ..Known::default()
             }),
         }
+    }
+
+    /// Whether they ask the same root.
+    #[cfg(all(test, feature = "vault"))]
+    pub(crate) fn shares_root(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.root, &other.root)
     }
 
     /// What the configuration calls it.

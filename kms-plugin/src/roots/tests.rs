@@ -1,0 +1,53 @@
+use tempfile::TempDir;
+
+use super::*;
+
+/// Roots that nobody asks within these tests.
+const VAULTS: &str = r#"
+- name: one
+  vault: {addresses: ["http://127.0.0.1:9"], key: one, auth: {tokenFile: /nowhere}}
+- name: two
+  vault: {addresses: ["http://127.0.0.1:9"], key: two, auth: {tokenFile: /nowhere}}
+"#;
+
+/// A configuration with these `roots`, the first of which wraps, and whatever else.
+fn config(directory: &TempDir, roots: &str, more: &str) -> Config {
+    let text = format!(
+        "apiVersion: ringfence.dev/v1alpha1
+kind: KmsPluginConfiguration
+context: test
+socket: {{path: /run/test.sock}}
+stateDirectory: {}
+{more}
+keks: [{{name: main, wrapWith: [one]}}]
+roots:{roots}",
+        directory.path().join("state").display()
+    );
+    text.parse().unwrap()
+}
+
+#[tokio::test]
+async fn a_root_remembers_over_attempts_what_it_was_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let both = config(&directory, VAULTS, "");
+    let mut roots = Roots::default();
+    let mut attempt = |config: &Config| {
+        let prepared = roots.prepare(config).unwrap().unwrap();
+        // Dropped as after a refused reload.
+        prepared.roots().to_vec()
+    };
+    let first = attempt(&both);
+    let second = attempt(&both);
+    for (before, after) in first.iter().zip(&second) {
+        assert!(after.shares_root(before));
+        assert!(!Arc::ptr_eq(before, after), "its outage begins anew");
+    }
+
+    // An edit is another root, and as good as a new PIN.
+    let edited = config(&directory, &VAULTS.replace("key: two", "key: other"), "");
+    let third = attempt(&edited);
+    assert!(third[0].shares_root(&second[0]));
+    assert!(!third[1].shares_root(&second[1]));
+    let fourth = attempt(&edited);
+    assert!(fourth[1].shares_root(&third[1]));
+}
