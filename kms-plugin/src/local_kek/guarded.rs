@@ -259,14 +259,10 @@ impl Guarded {
         match error {
             // It answered that these bytes are not its own: it is there, and the key is.
             None | Some(RootError::Corrupt { .. }) => {
-                match which {
-                    // Who may read of a key may not be let to use it.
-                    Call::Version => known.outage.heard(now),
-                    // Nor may who wraps be let to unwrap, without which all is lost.
-                    Call::Wrap if !self.is_offline() => known.outage.heard(now),
-                    Call::Wrap | Call::Unwrap { .. } => known.outage.answered(now),
-                }
-                if which != Call::Version {
+                // Who may read of a key, or wrap with it, may not be let to unwrap, without which all is lost. Whatever
+                // is wrapped is unwrapped at once, where that can be.
+                if self.is_offline() || matches!(which, Call::Unwrap { .. }) {
+                    known.outage.answered(now);
                     known.failures = 0;
                     known.not_before = None;
                 }

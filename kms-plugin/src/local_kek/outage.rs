@@ -79,29 +79,16 @@ impl Outage {
         }
     }
 
-    fn witnessed(now: Instant) -> Self {
-        Self {
+    /// It unwrapped for us, or wrapped where it does no more. That takes back whatever was held against it.
+    pub fn answered(&mut self, now: Instant) {
+        *self = Self {
             contact: Some(Contact {
                 seen: now,
                 before: Duration::ZERO,
                 witnessed: true,
             }),
             ..Self::default()
-        }
-    }
-
-    /// It answered, without unwrapping: that ends its silence, and takes back no refusal.
-    pub fn heard(&mut self, now: Instant) {
-        let refusals = self.refusals.take();
-        *self = Self {
-            refusals,
-            ..Self::witnessed(now)
         };
-    }
-
-    /// It unwrapped for us. That takes back whatever was held against it.
-    pub fn answered(&mut self, now: Instant) {
-        *self = Self::witnessed(now);
     }
 
     /// It could not be reached, or could not answer.
@@ -237,19 +224,6 @@ mod tests {
         outage.silent(now, "down".to_owned());
         let over = Standing::Over("down".to_owned());
         assert_eq!(outage.standing(now, Duration::ZERO), over);
-    }
-
-    #[test]
-    fn an_answer_without_the_key_takes_back_no_refusal() {
-        let start = Instant::now();
-        let mut outage = Outage::default();
-        for at in [0, 15, 30] {
-            outage.heard(start + seconds(at));
-            outage.refused(start + seconds(at), "denied".to_owned());
-        }
-        outage.heard(start + seconds(31));
-        let refused = Standing::Refused("denied".to_owned());
-        assert_eq!(outage.standing(start + seconds(31), GRACE), refused);
     }
 
     #[test]

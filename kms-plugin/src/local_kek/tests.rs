@@ -18,6 +18,7 @@ use crate::{
 
 mod envelopes;
 mod refusals;
+mod silence;
 
 const GRACE: Duration = Duration::from_secs(3600);
 
@@ -32,6 +33,7 @@ struct Strings {
     version: u32,
     /// The version whose work it refuses to open, if any.
     retired: Option<u32>,
+    is_offline: bool,
     mood: Mood,
     calls: Vec<&'static str>,
 }
@@ -43,6 +45,10 @@ enum Mood {
     Refusing,
     /// To unwrap, and nothing else.
     WrapsOnly,
+    /// Of its key it tells, and of nothing else.
+    TellsOnly,
+    /// Silent where it is to unwrap.
+    Forgetful,
 }
 
 impl Puppet {
@@ -51,9 +57,17 @@ impl Puppet {
             key: [seed; 32],
             version: 1,
             retired: None,
+            is_offline: false,
             mood: Mood::Well,
             calls: Vec::new(),
         })))
+    }
+
+    /// One that wraps only, and is never away.
+    fn offline(seed: u8) -> Self {
+        let puppet = Self::new(seed);
+        puppet.0.lock().unwrap().is_offline = true;
+        puppet
     }
 
     fn set(&self, mood: Mood) {
@@ -89,7 +103,13 @@ impl Puppet {
                     what: "told to wrap only".to_owned(),
                 });
             }
-            Mood::Well | Mood::Refusing | Mood::WrapsOnly => {}
+            Mood::TellsOnly if call != "version" => {
+                return Err(RootError::unreachable("told to tell only"));
+            }
+            Mood::Forgetful if call == "unwrap" => {
+                return Err(RootError::unreachable("told to forget"));
+            }
+            _ => {}
         }
         let key = format!("k{}", strings.key[0]);
         let version = RootVersion::new("puppet", &key, &strings.version.to_string());
@@ -110,6 +130,10 @@ fn place(binding: &Binding) -> KeyId {
 impl RemoteRoot for Puppet {
     fn kind(&self) -> &'static str {
         "puppet"
+    }
+
+    fn is_offline(&self) -> bool {
+        self.0.lock().unwrap().is_offline
     }
 
     async fn version(&self) -> Result<RootVersion, RootError> {

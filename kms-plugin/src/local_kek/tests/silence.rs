@@ -1,0 +1,47 @@
+//! What ends a root's silence, and what does not.
+
+use super::*;
+use crate::local_kek::outage::Standing;
+
+/// A root that answers, and does not unwrap: it is as good as away.
+#[tokio::test(start_paused = true)]
+async fn telling_of_a_key_renews_no_grace() {
+    let root = Puppet::new(1);
+    let mut machine = Machine::new();
+    machine.grace = Duration::from_secs(600);
+    let under_roots = machine.ready(&[("r", &root)]).await;
+    root.set(Mood::TellsOnly);
+    let since = tokio::time::Instant::now();
+    until(|| matches!(under_roots.phase(), Phase::GraceOver(_))).await;
+    assert!(since.elapsed() <= machine.grace + Duration::from_secs(1));
+    root.set(Mood::Well);
+    under_roots.ready().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn wrapping_without_unwrapping_renews_no_grace() {
+    let (one, two) = (Puppet::new(1), Puppet::new(2));
+    let mut machine = Machine::new();
+    machine.grace = Duration::from_secs(600);
+    two.set(Mood::Forgetful);
+    let under_roots = machine.ready(&[("one", &one), ("two", &two)]).await;
+    until(|| two.count("wrap") > 0).await;
+    one.set(Mood::TellsOnly);
+    let since = tokio::time::Instant::now();
+    until(|| matches!(under_roots.phase(), Phase::GraceOver(_))).await;
+    assert!(since.elapsed() <= machine.grace + Duration::from_secs(1));
+    assert!(two.count("wrap") < 200, "it is left alone in between");
+}
+
+/// It cannot be away, and is asked for nothing between two local KEKs but for its version.
+#[tokio::test(start_paused = true)]
+async fn a_root_that_is_offline_is_always_well() {
+    let (one, recovery) = (Puppet::new(1), Puppet::offline(2));
+    let roots = [("one", &one), ("recovery", &recovery)];
+    let under_roots = Machine::new().ready(&roots).await;
+    for _ in 0..100 {
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        let standing = under_roots.roots()[1].standing(Duration::ZERO);
+        assert_eq!(standing, Standing::Good);
+    }
+}
