@@ -257,8 +257,7 @@ impl Guarded {
         let now = now();
         let mut known = self.known();
         match error {
-            // It answered that these bytes are not its own: it is there, and the key is.
-            None | Some(RootError::Corrupt { .. }) => {
+            None => {
                 // Who may read of a key, or wrap with it, may not be let to unwrap, without which all is lost. Whatever
                 // is wrapped is unwrapped at once, where that can be.
                 if self.is_offline() || matches!(which, Call::Unwrap { .. }) {
@@ -266,6 +265,12 @@ impl Guarded {
                     known.failures = 0;
                     known.not_before = None;
                 }
+                return;
+            }
+            // Not its own bytes, as some roots find out without asking anybody: it did not fail, and that is all.
+            Some(RootError::Corrupt { .. }) => {
+                known.failures = 0;
+                known.not_before = None;
                 return;
             }
             Some(RootError::Refused { .. }) if which == (Call::Unwrap { is_past: true }) => return,

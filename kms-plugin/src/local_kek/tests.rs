@@ -155,6 +155,12 @@ impl RemoteRoot for Puppet {
         wrapped: &WrappedKek,
         binding: &Binding,
     ) -> Result<KeyMaterial, RootError> {
+        // What is plainly none of its own it does not even ask about.
+        if wrapped.ciphertext.len() < 32 {
+            return Err(RootError::Corrupt {
+                what: "too short".to_owned(),
+            });
+        }
         let (sealer, _) = self.call("unwrap")?;
         let retired = self.0.lock().unwrap().retired;
         if retired.is_some_and(|version| wrapped.version.as_str().ends_with(&format!("#{version}")))

@@ -1,7 +1,7 @@
 //! What ends a root's silence, and what does not.
 
 use super::*;
-use crate::local_kek::outage::Standing;
+use crate::local_kek::{guarded::Patience, outage::Standing};
 
 /// A root that answers, and does not unwrap: it is as good as away.
 #[tokio::test(start_paused = true)]
@@ -43,5 +43,33 @@ async fn a_root_that_is_offline_is_always_well() {
         tokio::time::sleep(Duration::from_secs(10)).await;
         let standing = under_roots.roots()[1].standing(Duration::ZERO);
         assert_eq!(standing, Standing::Good);
+    }
+}
+
+/// What is plainly none of its own a root refuses without asking anybody.
+#[tokio::test(start_paused = true)]
+async fn a_forgery_ends_no_silence() {
+    let puppet = Puppet::new(1);
+    let binding = binding(KekId([5; 16]), "test");
+    let kek = KeyMaterial::new(Box::new([3; 32]));
+    let wrapped = puppet.wrap(&kek, &binding).await.unwrap();
+    let forged = WrappedKek {
+        version: wrapped.version.clone(),
+        ciphertext: vec![1],
+    };
+    let root = Guarded::new("r".to_owned(), Box::new(puppet.clone()), None);
+    root.unwrap(Patience::Caller, &wrapped, &binding)
+        .await
+        .unwrap();
+    puppet.set(Mood::Silent);
+    let silent = root.unwrap(Patience::Caller, &wrapped, &binding).await;
+    assert!(matches!(silent, Err(RootError::Unreachable { .. })));
+    let since = root.since_contact();
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    for _ in 0..3 {
+        let corrupt = root.unwrap(Patience::Caller, &forged, &binding).await;
+        assert!(matches!(corrupt, Err(RootError::Corrupt { .. })));
+        assert!(matches!(root.standing(GRACE), Standing::Borne { .. }));
+        assert!(root.since_contact() > since);
     }
 }
