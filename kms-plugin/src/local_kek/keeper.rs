@@ -54,6 +54,8 @@ enum Told {
 struct Probed {
     index: usize,
     version: Option<RootVersion>,
+    /// Whether it opened the local KEK in use, or said that this is not its own.
+    opened: Option<bool>,
 }
 
 impl Keeper {
@@ -103,13 +105,17 @@ impl Keeper {
             let (root, current) = (Arc::clone(root), current.clone());
             let context = self.shared.settings.context.clone();
             asked.spawn(async move {
-                let version = ask(&root, current.as_deref(), &context).await;
-                let version = version
-                    .inspect_err(|error| {
-                        tracing::debug!(root = root.name(), %error, "a root did not answer well");
-                    })
-                    .ok();
-                Probed { index, version }
+                let answer = ask(&root, current.as_deref(), &context).await;
+                let answer = answer.inspect_err(|error| {
+                    tracing::debug!(root = root.name(), %error, "a root did not answer well");
+                });
+                let (version, opened) =
+                    answer.map_or((None, None), |(version, opened)| (Some(version), opened));
+                Probed {
+                    index,
+                    version,
+                    opened,
+                }
             });
         }
         asked.join_all().await
@@ -213,21 +219,22 @@ impl Keeper {
     }
 }
 
-/// The version of a root's key; that it still unwraps what it wrapped is tried too.
+/// The version of a root's key, and whether it still unwraps what it wrapped, where that is tried.
 async fn ask(
     root: &Guarded,
     current: Option<&LocalKek>,
     context: &str,
-) -> Result<RootVersion, RootError> {
+) -> Result<(RootVersion, Option<bool>), RootError> {
     let version = root.version(Patience::Asked).await?;
     let Some(kek) = current.filter(|_| !root.is_offline()) else {
-        return Ok(version);
+        return Ok((version, None));
     };
+    let mut opened = None;
     let same_key = |one: &&WrappedKek| one.version.key() == version.key();
     if let Some(wrapped) = kek.envelope().wrapped().iter().find(same_key) {
         let binding = binding(kek.id(), context);
         match root.unwrap(Patience::Asked, wrapped, &binding).await {
-            Ok(_) => {}
+            Ok(_) => opened = Some(true),
             // A new local KEK shows whether it lets us use the version of now.
             Err(RootError::Refused { what }) if wrapped.version != version => {
                 warn!(
@@ -235,8 +242,9 @@ async fn ask(
                     what, "it refuses the version that wrapped the local KEK in use"
                 );
             }
-            // Another key under the old name, perhaps: then its version is another too.
+            // Another key under the old name. Not every kind of root has another version then.
             Err(RootError::Corrupt { what }) => {
+                opened = Some(false);
                 warn!(
                     root = root.name(),
                     what, "it does not unwrap what it wrapped"
@@ -245,7 +253,7 @@ async fn ask(
             Err(error) => return Err(error),
         }
     }
-    Ok(version)
+    Ok((version, opened))
 }
 
 /// A file system may hang; the daemon may not.

@@ -18,6 +18,7 @@ use crate::{
 
 mod envelopes;
 mod refusals;
+mod replaced;
 mod silence;
 
 const GRACE: Duration = Duration::from_secs(3600);
@@ -76,6 +77,11 @@ impl Puppet {
 
     fn rotate(&self) {
         self.0.lock().unwrap().version += 1;
+    }
+
+    /// Deletes its key and makes another, which looks the same from outside.
+    fn replace(&self) {
+        self.0.lock().unwrap().key[1] ^= 1;
     }
 
     fn retire(&self, version: u32) {

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use super::{Keeper, Probed};
 use crate::{
@@ -31,7 +31,14 @@ impl Keeper {
         let Some(current) = self.shared.current() else {
             return self.make(probed).await;
         };
-        if self.is_spent(&current) || self.is_other(&current, probed) {
+        let is_lost = is_lost(probed);
+        if is_lost {
+            error!(
+                local_kek = %current.id(),
+                "no root opens the local KEK in use any more; what it wrapped opens as long as this process lives: raise `epoch` of the KEK, and run `rewrap run` before a restart"
+            );
+        }
+        if is_lost || self.is_spent(&current) || self.is_other(&current, probed) {
             return self.make(probed).await;
         }
         let missing: Vec<_> = probed
@@ -155,6 +162,13 @@ impl Keeper {
         self.seal(kek.material(), kek.envelope()).await;
         self.shared.set_current(Some(kek));
     }
+}
+
+/// Whether a root says that the local KEK in use is not its own, and none opened it: a key that was deleted and made
+/// again under its old name, at worst. Whatever is written from then on would be lost with this process.
+fn is_lost(probed: &[Probed]) -> bool {
+    let any = |answer| probed.iter().any(|one| one.opened == Some(answer));
+    any(false) && !any(true)
 }
 
 /// Whether a local KEK of this age and use wraps no more.
