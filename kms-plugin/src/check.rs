@@ -74,8 +74,19 @@ async fn roots(
     report: &mut String,
 ) -> Result<(), CheckError> {
     if let Some(file) = &config.sealed_copies {
-        KeyMaterial::read(file).map_err(RootsError::SealedCopies)?;
-        let _ = writeln!(report, "sealed copies: ok");
+        match KeyMaterial::read(file) {
+            Ok(_) => {
+                let _ = writeln!(report, "sealed copies: ok");
+            }
+            Err(error) if error.is_missing() => {
+                let _ = writeln!(
+                    report,
+                    "sealed copies: not tried\n  note: {} is not there; a credential of systemd is while its unit runs, any other file must be",
+                    file.display()
+                );
+            }
+            Err(error) => return Err(RootsError::SealedCopies(error).into()),
+        }
     }
     for (place, root) in config.roots.iter().enumerate() {
         let failed = |source| CheckError::Root {
@@ -143,4 +154,44 @@ pub enum CheckError {
     /// The socket could not be bound.
     #[error(transparent)]
     Socket(#[from] BindError),
+}
+
+#[cfg(all(test, feature = "age"))]
+mod tests {
+    use std::{fs, os::unix::fs::PermissionsExt, time::Duration};
+
+    use super::*;
+    use crate::{
+        config::RootConfig,
+        root::{RemoteConfig, age, local},
+    };
+
+    #[tokio::test]
+    async fn a_key_for_copies_may_be_away_and_not_open_to_others() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("copies");
+        let recipient = age::tests::RECIPIENT.parse().unwrap();
+        let config = UnderRootsConfig {
+            roots: vec![RootConfig {
+                name: "recovery".to_owned(),
+                settings: RemoteConfig::Age(age::Config { recipient }),
+            }],
+            wrap_with: vec![0],
+            write_quorum: 1,
+            epoch: 1,
+            offline_grace: Duration::ZERO,
+            sealed_copies: Some(file.clone()),
+        };
+        let mut report = String::new();
+        roots("test", &config, &mut report).await.unwrap();
+        let note = format!("sealed copies: not tried\n  note: {} ", file.display());
+        assert!(report.starts_with(&note), "{report}");
+
+        local::generate(&file).unwrap();
+        let mut report = String::new();
+        roots("test", &config, &mut report).await.unwrap();
+        assert!(report.starts_with("sealed copies: ok\n"), "{report}");
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+        assert!(roots("test", &config, &mut report).await.is_err());
+    }
 }

@@ -107,7 +107,7 @@ impl Guarded {
     }
 
     /// Whether they ask the same root.
-    #[cfg(all(test, feature = "vault"))]
+    #[cfg(all(test, feature = "vault", feature = "age"))]
     pub(crate) fn shares_root(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.root, &other.root)
     }

@@ -194,4 +194,4 @@ impl fmt::Debug for Age {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

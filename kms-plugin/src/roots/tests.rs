@@ -1,6 +1,9 @@
+use std::{fs, os::unix::fs::PermissionsExt};
+
 use tempfile::TempDir;
 
 use super::*;
+use crate::root::age::tests::{IDENTITY, RECIPIENT};
 
 /// Roots that nobody asks within these tests.
 const VAULTS: &str = r#"
@@ -50,4 +53,22 @@ async fn a_root_remembers_over_attempts_what_it_was_refused() {
     assert!(!third[1].shares_root(&second[1]));
     let fourth = attempt(&edited);
     assert!(fourth[1].shares_root(&third[1]));
+}
+
+#[tokio::test]
+async fn a_recovery_needs_no_key_of_sealed_copies() {
+    let directory = tempfile::tempdir().unwrap();
+    let identity = directory.path().join("identity");
+    fs::write(&identity, IDENTITY).unwrap();
+    fs::set_permissions(&identity, fs::Permissions::from_mode(0o600)).unwrap();
+    let recovery = format!("{VAULTS}- {{name: recovery, age: {{recipient: {RECIPIENT}}}}}\n");
+    let config = config(
+        &directory,
+        &recovery,
+        "sealedCopies: {keyFile: /run/credentials/none/copies}",
+    );
+    let error = Roots::default().prepare(&config).unwrap_err();
+    assert!(matches!(error, RootsError::SealedCopies(_)), "{error}");
+    let prepared = Roots::new(Some(identity)).prepare(&config);
+    assert!(prepared.unwrap().is_some());
 }

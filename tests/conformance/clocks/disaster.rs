@@ -69,11 +69,13 @@ impl Reader {
         }
     }
 
+    /// With the unit go its credentials.
     fn stop(&mut self) {
         if let Some(mut plugin) = self.plugin.take() {
             plugin.signal(Signal::TERM);
             plugin.wait();
         }
+        let _ = fs::remove_dir_all(self.site.path("credentials"));
     }
 
     fn keks(&self, keks: &str) {
@@ -118,8 +120,12 @@ fn the_page_about_it_brings_everything_back() {
         .unwrap();
     site.write_secret("token", &vault.token("plugin", "1h"));
     fs::create_dir(site.path("keys")).unwrap();
+    fs::create_dir(site.path("credentials")).unwrap();
+    let copies = site.path("credentials/copies");
+    done(kms_plugin(&["keygen"]).arg(&copies));
     site.write_config(&format!(
         "{}stateDirectory: {}
+sealedCopies: {{keyFile: {}}}
 roots:
 - name: vault
   vault: {{addresses: [\"{}\"], key: k8s, auth: {{tokenFile: {}}}}}
@@ -130,6 +136,7 @@ keks:
 ",
         site.settings,
         site.path("state").display(),
+        copies.display(),
         vault.endpoint(),
         site.path("token").display(),
     ));

@@ -5,11 +5,11 @@ use tempfile::TempDir;
 use super::*;
 
 /// What `age-keygen` 1.3.2 printed for this test.
-const IDENTITY: &str = "# created: 2026-11-24T18:54:36Z
+pub(crate) const IDENTITY: &str = "# created: 2026-11-24T18:54:36Z
 # public key: age1zc3p8kp6swec5vuyeceazkl0wdnrps28lt2fgqfkn0e8dnx02d9qh6cec4
 AGE-SECRET-KEY-1AQRYQAJL8NCTLLRPD0Z84DD4DZGGS4ZYZFWC8MEHJZ7HNVXZ2EXQM4VXS9
 ";
-const RECIPIENT: &str = "age1zc3p8kp6swec5vuyeceazkl0wdnrps28lt2fgqfkn0e8dnx02d9qh6cec4";
+pub(crate) const RECIPIENT: &str = "age1zc3p8kp6swec5vuyeceazkl0wdnrps28lt2fgqfkn0e8dnx02d9qh6cec4";
 /// The local KEK 0, 1, 2 … 31 for [`binding`], encrypted to it by `age` 1.3.2, and the parts of that file.
 const GOLDEN: &str = "0196aab061e6741edb07b2140dd91745382c711586de106a9ab8f6395bd827d03a5565d4926a12ca5a9db6b25b8341a4\
     54c9479d230804ec4de5928bbc2d9e7b01a04a8a48357bb8ca52069ce4c55c4e3742c3cbe7abfd2f2285127fa449fcf6\

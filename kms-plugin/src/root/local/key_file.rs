@@ -168,6 +168,16 @@ pub enum KeyFileError {
     },
 }
 
+impl KeyFileError {
+    /// Whether there is no such file at all.
+    pub(crate) fn is_missing(&self) -> bool {
+        let Self::Read(ReadError::Io { source, .. }) = self else {
+            return false;
+        };
+        source.kind() == io::ErrorKind::NotFound
+    }
+}
+
 /// Why the content of a file is no key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
