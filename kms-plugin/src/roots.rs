@@ -81,6 +81,7 @@ impl Roots {
         let state = self.state(&config.fixed.state_directory)?;
         let contacts = state.contacts();
         let mut roots = Vec::new();
+        let mut not_found = None;
         for root in &wanted.roots {
             let same = self.in_use.as_ref().and_then(|in_use| {
                 let place = in_use.config.roots.iter().position(|other| other == root)?;
@@ -92,16 +93,28 @@ impl Roots {
                 (Some(guarded), _) => guarded,
                 (None, Some((_, guarded))) => Arc::new(guarded.anew(contact)),
                 (None, None) => {
-                    let opened =
-                        root.settings
-                            .open(self.identity.as_deref())
-                            .map_err(|source| RootsError::Open {
-                                name: root.name.clone(),
-                                source,
-                            })?;
+                    let failed = |source| RootsError::Open {
+                        name: root.name.clone(),
+                        source,
+                    };
+                    let opened = match root.settings.open(self.identity.as_deref()) {
+                        Ok(opened) => opened,
+                        // One of several recipients is enough: the others wrap only, as ever.
+                        Err(error) if error.is_identity_of_another() => {
+                            not_found.get_or_insert_with(|| failed(error));
+                            root.settings.open(None).map_err(failed)?
+                        }
+                        Err(error) => return Err(failed(error)),
+                    };
                     Arc::new(Guarded::new(root.name.clone(), opened, contact))
                 }
             });
+        }
+        let recovers = |(settings, root): (&RootConfig, &Arc<Guarded>)| {
+            settings.settings.is_offline() && !root.is_offline()
+        };
+        if self.identity.is_some() && !wanted.roots.iter().zip(&roots).any(recovers) {
+            return Err(not_found.unwrap_or(RootsError::NothingToRecover));
         }
         let settings = wanted.roots.iter().cloned();
         self.tried = settings.zip(roots.iter().cloned()).collect();

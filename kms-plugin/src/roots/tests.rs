@@ -1,4 +1,4 @@
-use std::{fs, os::unix::fs::PermissionsExt};
+use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf};
 
 use tempfile::TempDir;
 
@@ -55,12 +55,45 @@ async fn a_root_remembers_over_attempts_what_it_was_refused() {
     assert!(fourth[1].shares_root(&third[1]));
 }
 
+/// The file of an identity, in a directory of a test.
+fn identity(directory: &TempDir) -> PathBuf {
+    let file = directory.path().join("identity");
+    fs::write(&file, IDENTITY).unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    file
+}
+
+/// The recipient of an identity that is in another safe.
+fn other_recipient() -> String {
+    let key = x25519_dalek::PublicKey::from(&x25519_dalek::StaticSecret::from([9; 32]));
+    let hrp = bech32::Hrp::parse("age").unwrap();
+    bech32::encode::<bech32::Bech32>(hrp, key.as_bytes()).unwrap()
+}
+
+#[tokio::test]
+async fn a_recovery_needs_one_identity_of_several() {
+    let directory = tempfile::tempdir().unwrap();
+    let other = format!(
+        "{VAULTS}- {{name: other, age: {{recipient: {}}}}}\n",
+        other_recipient()
+    );
+    let both = format!("{other}- {{name: recovery, age: {{recipient: {RECIPIENT}}}}}\n");
+    let [only_other, both] = [other, both].map(|roots| config(&directory, &roots, ""));
+    let mut roots = Roots::new(Some(identity(&directory)));
+    let error = roots.prepare(&only_other).unwrap_err();
+    assert!(matches!(&error, RootsError::Open { name, .. } if name == "other"));
+    let prepared = roots.prepare(&both).unwrap().unwrap();
+    let is_offline: Vec<_> = prepared
+        .roots()
+        .iter()
+        .map(|root| root.is_offline())
+        .collect();
+    assert_eq!(is_offline, [false, false, true, false]);
+}
+
 #[tokio::test]
 async fn a_recovery_needs_no_key_of_sealed_copies() {
     let directory = tempfile::tempdir().unwrap();
-    let identity = directory.path().join("identity");
-    fs::write(&identity, IDENTITY).unwrap();
-    fs::set_permissions(&identity, fs::Permissions::from_mode(0o600)).unwrap();
     let recovery = format!("{VAULTS}- {{name: recovery, age: {{recipient: {RECIPIENT}}}}}\n");
     let config = config(
         &directory,
@@ -69,6 +102,6 @@ async fn a_recovery_needs_no_key_of_sealed_copies() {
     );
     let error = Roots::default().prepare(&config).unwrap_err();
     assert!(matches!(error, RootsError::SealedCopies(_)), "{error}");
-    let prepared = Roots::new(Some(identity)).prepare(&config);
+    let prepared = Roots::new(Some(identity(&directory))).prepare(&config);
     assert!(prepared.unwrap().is_some());
 }
