@@ -17,6 +17,7 @@ use crate::{
 };
 
 mod envelopes;
+mod quorum;
 mod refusals;
 mod replaced;
 mod silence;
@@ -30,6 +31,7 @@ struct Puppet(Arc<Mutex<Strings>>);
 
 #[derive(Debug)]
 struct Strings {
+    kind: &'static str,
     key: [u8; 32],
     version: u32,
     /// The version whose work it refuses to open, if any.
@@ -54,7 +56,12 @@ enum Mood {
 
 impl Puppet {
     fn new(seed: u8) -> Self {
+        Self::of("puppet", seed)
+    }
+
+    fn of(kind: &'static str, seed: u8) -> Self {
         Self(Arc::new(Mutex::new(Strings {
+            kind,
             key: [seed; 32],
             version: 1,
             retired: None,
@@ -118,7 +125,7 @@ impl Puppet {
             _ => {}
         }
         let key = format!("k{}", strings.key[0]);
-        let version = RootVersion::new("puppet", &key, &strings.version.to_string());
+        let version = RootVersion::new(strings.kind, &key, &strings.version.to_string());
         Ok((
             Sealer::new(&strings.key, b"puppet", "puppet"),
             version.unwrap(),
@@ -135,7 +142,7 @@ fn place(binding: &Binding) -> KeyId {
 #[async_trait]
 impl RemoteRoot for Puppet {
     fn kind(&self) -> &'static str {
-        "puppet"
+        self.0.lock().unwrap().kind
     }
 
     fn is_offline(&self) -> bool {

@@ -21,18 +21,16 @@ const USES_AHEAD: u64 = 1 << 12;
 const CONTACTS_EVERY: Duration = Duration::from_secs(60);
 
 impl Keeper {
-    /// Goes on with the local KEK of the process before, if a root opens it.
-    pub(super) async fn resume(&mut self) {
+    /// The local KEK of the process before, if a root opens it, with when it was made and how often it was used.
+    pub(super) async fn last(&self) -> Option<(Arc<LocalKek>, Current)> {
         let state = Arc::clone(&self.shared.settings.state);
-        let Some((current, envelope)) = blocking(move || state.last()).await else {
-            return;
-        };
+        let (current, envelope) = blocking(move || state.last()).await?;
         match self.shared.open(envelope.clone(), Patience::Asked).await {
-            Ok(kek) => {
-                let kek = self.as_kept(kek, envelope);
-                self.adopt(kek, current.made_at, current.uses).await;
+            Ok(kek) => Some((self.as_kept(kek, envelope), current)),
+            Err(error) => {
+                warn!(?error, "the local KEK of before does not open");
+                None
             }
-            Err(error) => warn!(?error, "the local KEK of before does not open"),
         }
     }
 
@@ -80,6 +78,7 @@ impl Keeper {
         }
         if let Some((current, envelope)) = current
             && let Some(kek) = shared.held.get(envelope.id())
+            && self.coverage(&envelope, &[]) >= shared.settings.write_quorum
         {
             let kek = self.as_kept(kek, envelope);
             self.adopt(kek, current.made_at, current.uses).await;

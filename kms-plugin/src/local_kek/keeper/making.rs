@@ -6,8 +6,8 @@ use tracing::{error, info, warn};
 
 use super::{Keeper, Probed};
 use crate::{
-    local_kek::{Envelope, KekId, LocalKek, binding, fresh, key_id, state_dir::unix_now},
-    root::{local::KeyMaterial, remote::WrappedKek},
+    local_kek::{Envelope, LocalKek, binding, fresh, key_id, state_dir::unix_now},
+    root::remote::RootVersion,
 };
 
 /// A local KEK wraps for no longer than this, as Kubernetes' own reference had it (`k8s.io/kms`, `pkg/hierarchy`).
@@ -25,11 +25,15 @@ impl Keeper {
         {
             return Ok(());
         }
-        if self.shared.current().is_none() {
-            self.resume().await;
-        }
-        let Some(current) = self.shared.current() else {
-            return self.make(probed).await;
+        let current = match self.shared.current() {
+            Some(current) => current,
+            None => {
+                let Some((kek, before)) = self.last().await else {
+                    return self.make(probed).await;
+                };
+                (self.made_at, self.uses_before) = (before.made_at, before.uses);
+                kek
+            }
         };
         let is_lost = is_lost(probed);
         if is_lost {
@@ -50,9 +54,6 @@ impl Keeper {
             })
             .filter_map(|one| self.root(one).cloned())
             .collect();
-        if missing.is_empty() {
-            return Ok(());
-        }
         // The same key, wrapped by one root more: its key id is another, so what it wrapped so far is stale.
         let binding = binding(current.id(), &self.shared.settings.context);
         let mut wrapped = current.envelope().wrapped().to_vec();
@@ -63,18 +64,55 @@ impl Keeper {
                 Err(error) => warn!(root = root.name(), %error, "could not wrap the local KEK"),
             }
         }
-        if wrapped.len() == before {
-            return Ok(());
-        }
-        let material = KeyMaterial::new(Box::new(*current.material().expose()));
-        self.publish(
-            current.id(),
-            wrapped,
-            material,
+        let (made_at, uses) = (
             self.made_at,
             self.uses_before.saturating_add(current.uses()),
-        )
-        .await
+        );
+        if wrapped.len() > before {
+            let envelope = Envelope::new(current.id(), wrapped).map_err(|e| e.to_string())?;
+            self.has_quorum(&envelope, probed)?;
+            let kek = current.under(envelope, &self.shared.settings.context);
+            self.publish(kek, made_at, uses).await;
+        } else if self.shared.current().is_none() {
+            self.has_quorum(current.envelope(), probed)?;
+            self.adopt(current, made_at, uses).await;
+        }
+        Ok(())
+    }
+
+    /// Whether as many of the roots that wrap have wrapped it as the configuration wants, at any time.
+    fn has_quorum(&self, envelope: &Envelope, probed: &[Probed]) -> Result<(), String> {
+        let quorum = self.shared.settings.write_quorum;
+        match self.coverage(envelope, probed) {
+            enough if enough >= quorum => Ok(()),
+            too_few => Err(format!(
+                "{too_few} of the {quorum} roots that `writeQuorum` wants have wrapped the local KEK of before"
+            )),
+        }
+    }
+
+    /// How many of the roots that wrap have wrapped it. Of one that does not say which key it has, any of its kind
+    /// that is no other's is taken for it: in an outage what all had wrapped goes on.
+    pub(super) fn coverage(&self, envelope: &Envelope, probed: &[Probed]) -> usize {
+        let mut left: Vec<_> = envelope.versions().collect();
+        let all = left.len();
+        let mut remove = |is_its: &dyn Fn(&RootVersion) -> bool| {
+            if let Some(at) = left.iter().position(|version| is_its(version)) {
+                left.swap_remove(at);
+            }
+        };
+        let mut silent = Vec::new();
+        for (index, root) in self.shared.wrapping().enumerate() {
+            let mut answers = probed.iter().filter(|one| one.index == index);
+            match answers.find_map(|one| one.version.as_ref()) {
+                Some(answer) => remove(&|version| version.key() == answer.key()),
+                None => silent.push(root.kind()),
+            }
+        }
+        for kind in silent {
+            remove(&|version| version.kind() == kind);
+        }
+        all - left.len()
     }
 
     /// Whether a root wraps under another version by now, or one wrapped that is not to any more.
@@ -125,27 +163,16 @@ impl Keeper {
                 wrapped.len()
             ));
         }
-        self.publish(id, wrapped, material, unix_now(), 0).await
+        let envelope = Envelope::new(id, wrapped).map_err(|error| error.to_string())?;
+        let kek = LocalKek::new(envelope, material, &self.shared.settings.context);
+        self.publish(kek, unix_now(), 0).await;
+        Ok(())
     }
 
     /// Writes it down, then uses it.
-    pub(super) async fn publish(
-        &mut self,
-        id: KekId,
-        wrapped: Vec<WrappedKek>,
-        material: KeyMaterial,
-        made_at: u64,
-        uses: u64,
-    ) -> Result<(), String> {
-        let envelope = Envelope::new(id, wrapped).map_err(|error| error.to_string())?;
-        self.remember(&envelope).await;
-        let kek = Arc::new(LocalKek::new(
-            envelope,
-            material,
-            &self.shared.settings.context,
-        ));
-        self.adopt(kek, made_at, uses).await;
-        Ok(())
+    async fn publish(&mut self, kek: LocalKek, made_at: u64, uses: u64) {
+        self.remember(kek.envelope()).await;
+        self.adopt(Arc::new(kek), made_at, uses).await;
     }
 
     /// Wraps with this one from now on.
