@@ -44,13 +44,25 @@ struct Slots {
     wipes: u64,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Slot {
     kek: Arc<LocalKek>,
     used: u64,
 }
 
 impl Held {
+    /// Others that are the same now: a wipe of the one wipes nothing of the other.
+    pub(super) fn copy(&self) -> Self {
+        let slots = self.slots();
+        Self {
+            slots: Mutex::new(Slots {
+                opened: slots.opened.clone(),
+                clock: slots.clock,
+                ..Slots::default()
+            }),
+        }
+    }
+
     /// One that is open.
     pub(super) fn get(&self, id: KekId) -> Option<Arc<LocalKek>> {
         let mut slots = self.slots();

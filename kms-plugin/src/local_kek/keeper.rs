@@ -32,6 +32,8 @@ const PERIOD: Duration = Duration::from_secs(20);
 /// The keeper of one [`UnderRoots`](super::UnderRoots).
 pub(super) struct Keeper {
     shared: Arc<Shared>,
+    /// Beside another one, which is in use, as long as it has no local KEK of its own.
+    on_trial: bool,
     /// When the local KEK that wraps was made, as Unix time, and how often it was used before it was opened here.
     made_at: u64,
     uses_before: u64,
@@ -59,9 +61,10 @@ struct Probed {
 }
 
 impl Keeper {
-    pub(super) fn new(shared: Arc<Shared>) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, on_trial: bool) -> Self {
         Self {
             shared,
+            on_trial,
             made_at: 0,
             uses_before: 0,
             uses_written: 0,
@@ -190,7 +193,8 @@ impl Keeper {
         self.shared
             .looked
             .store(false, std::sync::atomic::Ordering::Relaxed);
-        if with_copies {
+        // Those of the state directory are of the one in use.
+        if with_copies && !self.on_trial {
             let state = Arc::clone(&self.shared.settings.state);
             if let Err(error) = blocking(move || state.unlink_sealed()).await {
                 error!(%error, "cannot delete the sealed copies");

@@ -19,6 +19,7 @@ use crate::{
 mod envelopes;
 mod quorum;
 mod refusals;
+mod reload;
 mod replaced;
 mod silence;
 
@@ -227,6 +228,16 @@ impl Machine {
     /// Starts a daemon with these roots, all of which wrap.
     fn start(&self, roots: &[(&str, &Puppet)]) -> UnderRoots {
         let state = Arc::new(StateDir::open(&self.path().join("state")).unwrap());
+        self.start_beside(None, state, roots)
+    }
+
+    /// The same for a reload, beside the one that is in use until then.
+    fn start_beside(
+        &self,
+        in_use: Option<&UnderRoots>,
+        state: Arc<StateDir>,
+        roots: &[(&str, &Puppet)],
+    ) -> UnderRoots {
         let contacts = state.contacts();
         let guarded = |(name, puppet): &(&str, &Puppet)| {
             let contact = contacts.get(*name).copied();
@@ -248,7 +259,7 @@ impl Machine {
                 .copies
                 .map(|key| SealedCopies::new(&KeyMaterial::new(Box::new(key)), self.context)),
         };
-        UnderRoots::start(settings, None)
+        UnderRoots::start(settings, in_use)
     }
 
     async fn ready(&self, roots: &[(&str, &Puppet)]) -> UnderRoots {

@@ -15,7 +15,7 @@ use tokio::{
 use super::{
     ANNOTATION, Envelope, LocalKek,
     guarded::{Guarded, Patience},
-    held::OpenError,
+    held::{Held, OpenError},
     keeper::Keeper,
     key_id,
     shared::{Phase, Settings, Shared},
@@ -46,7 +46,7 @@ impl UnderRoots {
     /// Starts to keep local KEKs with these roots, in a task of its own: it serves as soon as one of them
     /// answers, or at once from a sealed copy. Must be called within a runtime.
     ///
-    /// What another one holds open stays open: a reload asks no root again.
+    /// What another one holds open is open here too: a reload asks no root again.
     pub fn start(settings: Settings, before: Option<&Self>) -> Self {
         let (seen, arrivals) = mpsc::channel(MAX_WAITING);
         let remembered = settings
@@ -55,14 +55,15 @@ impl UnderRoots {
             .map(|(_, envelope)| key_id(&envelope, settings.epoch));
         let shared = Arc::new(Shared {
             settings,
-            held: before.map_or_else(Arc::default, |before| Arc::clone(&before.shared.held)),
+            held: Arc::new(before.map_or_else(Held::default, |before| before.shared.held.copy())),
             current: Mutex::default(),
             remembered: Mutex::new(remembered),
             looked: AtomicBool::new(false),
             seen,
             turns: watch::Sender::new(()),
         });
-        let keeper: JoinHandle<()> = tokio::spawn(Keeper::new(Arc::clone(&shared)).run(arrivals));
+        let keeper = Keeper::new(Arc::clone(&shared), before.is_some());
+        let keeper: JoinHandle<()> = tokio::spawn(keeper.run(arrivals));
         Self {
             shared,
             _keeper: Arc::new(KeeperTask(keeper.abort_handle())),

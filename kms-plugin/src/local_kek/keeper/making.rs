@@ -178,6 +178,7 @@ impl Keeper {
     /// Wraps with this one from now on.
     pub(super) async fn adopt(&mut self, kek: Arc<LocalKek>, made_at: u64, uses: u64) {
         (self.made_at, self.uses_before) = (made_at, uses);
+        self.on_trial = false;
         let roots: Vec<_> = kek.envelope().versions().map(ToString::to_string).collect();
         info!(
             key_id = %key_id(kek.envelope(), self.shared.settings.epoch),
