@@ -48,7 +48,9 @@ impl Keeper {
     pub(super) async fn unseal(&mut self) {
         let shared = Arc::clone(&self.shared);
         let is_borne = |root: &Arc<Guarded>| {
-            matches!(root.standing(shared.settings.grace), Standing::Borne { .. })
+            // One that is offline is never away, and its time is that of nobody's silence.
+            !root.is_offline()
+                && matches!(root.standing(shared.settings.grace), Standing::Borne { .. })
         };
         let Some(copies) = &shared.settings.copies else {
             return;

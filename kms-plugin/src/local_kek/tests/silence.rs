@@ -73,3 +73,29 @@ async fn a_forgery_ends_no_silence() {
         assert!(root.since_contact() > since);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_root_that_is_offline_lends_nobody_its_time() {
+    let (one, recovery) = (Puppet::new(1), Puppet::offline(2));
+    let roots = [("one", &one), ("recovery", &recovery)];
+    let mut machine = Machine::new();
+    machine.copies = Some([9; 32]);
+    let before = machine.ready(&roots).await;
+    let contacts = machine.path().join("state/contacts.json");
+    until(|| contacts.exists()).await;
+    stop(before, &machine).await;
+    let now = state_dir::unix_now();
+    let long_ago = now - 2 * GRACE.as_secs();
+    let ages = serde_json::json!({"one": long_ago, "recovery": now});
+    std::fs::write(&contacts, ages.to_string()).unwrap();
+    let current = machine.path().join("state/current.json");
+    let uses = std::fs::read(&current).unwrap();
+
+    one.set(Mood::Silent);
+    let calls = one.count("version");
+    let after = machine.start(&roots);
+    until(|| one.count("version") > calls).await;
+    assert!(matches!(after.phase(), Phase::GraceOver(_)));
+    // Whatever begins to wrap says so there.
+    assert_eq!(std::fs::read(&current).unwrap(), uses);
+}
