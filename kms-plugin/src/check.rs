@@ -10,6 +10,7 @@ use crate::{
     local_kek::{
         binding, fresh,
         guarded::{Guarded, Patience},
+        state_dir::StateDir,
     },
     root::{local::KeyMaterial, remote::RootError},
     roots::RootsError,
@@ -62,6 +63,8 @@ async fn report(config: &Config, loaded: Loaded) -> Result<String, CheckError> {
         }
     }
     if let Some(under_roots) = &config.under_roots {
+        StateDir::check(&config.fixed.state_directory).map_err(RootsError::State)?;
+        let _ = writeln!(report, "state directory: ok");
         roots(&config.fixed.context, under_roots, &mut report).await?;
     }
     Ok(report)

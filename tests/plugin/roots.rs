@@ -72,6 +72,7 @@ async fn a_daemon_serves_before_its_roots_do_and_says_what_is_missing() {
         .filter(|line| !line.contains("cannot be reached"));
     assert!(table.all(|line| line.chars().count() <= 100), "{text}");
 
+    // The state directory is in use, and not to blame.
     let check = site.run("check");
     assert_eq!(check.status.code(), Some(4), "{check:?}");
 }
@@ -116,10 +117,20 @@ fn a_state_directory_is_one_daemons_and_nobody_elses() {
     let open = site();
     fs::create_dir(open.path("state")).unwrap();
     fs::set_permissions(open.path("state"), fs::Permissions::from_mode(0o777)).unwrap();
-    let refused = open.run("serve");
+    for verb in ["serve", "check"] {
+        let refused = open.run(verb);
+        let said = String::from_utf8(refused.stderr).unwrap();
+        assert_eq!(refused.status.code(), Some(3), "{verb}: {said}");
+        assert!(said.contains("chmod go-w"), "{verb}: {said}");
+    }
+
+    // Where it will be, there is a file.
+    let blocked = site();
+    fs::write(blocked.path("state"), "").unwrap();
+    let refused = blocked.run("check");
     let said = String::from_utf8(refused.stderr).unwrap();
     assert_eq!(refused.status.code(), Some(3), "{said}");
-    assert!(said.contains("chmod go-w"), "{said}");
+    assert!(said.contains("as `stateDirectory`"), "{said}");
 }
 
 #[test]

@@ -60,9 +60,7 @@ impl StateDir {
         };
         make(path).map_err(failed)?;
         let metadata = fs::metadata(path).map_err(failed)?;
-        if metadata.uid() != geteuid().as_raw() || metadata.mode() & 0o022 != 0 {
-            return Err(StateDirError::Open(path.to_owned()));
-        }
+        judge(path, &metadata)?;
         make(&path.join(KEKS)).map_err(failed)?;
         let lock = OpenOptions::new()
             .create(true)
@@ -77,6 +75,32 @@ impl StateDir {
             path: path.to_owned(),
             _lock: lock,
         })
+    }
+
+    /// Whether [`Self::open`] would take the directory, without making or taking it: a daemon may work in it.
+    ///
+    /// # Errors
+    /// Those of [`Self::open`], as far as they can be seen.
+    pub(crate) fn check(path: &Path) -> Result<(), StateDirError> {
+        let failed = |source| StateDirError::Io {
+            path: path.to_owned(),
+            source,
+        };
+        let (place, is_made) = match fs::metadata(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let parent = path.parent().unwrap_or_else(|| Path::new("/"));
+                (fs::metadata(parent), false)
+            }
+            found => (found, true),
+        };
+        let metadata = place.map_err(failed)?;
+        if !metadata.is_dir() {
+            return Err(failed(io::ErrorKind::NotADirectory.into()));
+        }
+        if is_made {
+            judge(path, &metadata)?;
+        }
+        Ok(())
     }
 
     /// All wrapped local KEKs that were ever seen here, as far as they are kept: those seen last first.
@@ -229,6 +253,14 @@ impl StateDir {
         fs::rename(&unfinished, &path)?;
         File::open(path.parent().unwrap_or(&self.path))?.sync_all()
     }
+}
+
+/// Nobody else may have a say in it.
+fn judge(path: &Path, metadata: &fs::Metadata) -> Result<(), StateDirError> {
+    if metadata.uid() != geteuid().as_raw() || metadata.mode() & 0o022 != 0 {
+        return Err(StateDirError::Open(path.to_owned()));
+    }
+    Ok(())
 }
 
 /// Unix time in seconds.
