@@ -26,6 +26,9 @@ const FIRST_PAUSE: Duration = Duration::from_millis(250);
 /// And never for longer than this.
 pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
+/// Nor than this while it may turn out to be a revocation, which ends within a minute: a look and these come to less.
+const LONGEST_PAUSE_REFUSED: Duration = Duration::from_secs(5);
+
 /// A root by the name it has in the configuration.
 pub struct Guarded {
     name: String,
@@ -279,7 +282,13 @@ impl Guarded {
         }
         known.calls.failed += 1;
         let doubled = FIRST_PAUSE.saturating_mul(1 << known.failures.min(16));
-        let pause = jittered(doubled.min(LONGEST_PAUSE));
+        let may_be_revoked = known.outage.may_be_revoked();
+        let longest = if may_be_revoked {
+            LONGEST_PAUSE_REFUSED
+        } else {
+            LONGEST_PAUSE
+        };
+        let pause = jittered(doubled.min(longest));
         known.failures = known.failures.saturating_add(1);
         known.not_before = Some(now + pause);
         debug!(root = self.name, ?pause, "left alone for a while");

@@ -25,8 +25,8 @@ use super::{
 };
 use crate::root::remote::{RootError, RootVersion, WrappedKek};
 
-/// How often a root that is well is asked how it is. Three refusals, ten seconds apart after the first, then
-/// end within a minute after a revocation.
+/// How often a root that is well is asked how it is. Refusals over thirty seconds, five apart at most, then end within
+/// a minute after a revocation.
 const PERIOD: Duration = Duration::from_secs(20);
 
 /// The keeper of one [`UnderRoots`](super::UnderRoots).

@@ -46,6 +46,13 @@ struct Refusals {
     what: String,
 }
 
+impl Refusals {
+    fn are_a_revocation(&self) -> bool {
+        let over = self.last.saturating_duration_since(self.first);
+        self.count >= REFUSALS && over >= REFUSED_FOR
+    }
+}
+
 /// Where a root stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Standing {
@@ -113,6 +120,12 @@ impl Outage {
         });
     }
 
+    /// Whether it has begun to refuse, and that is no revocation yet.
+    pub fn may_be_revoked(&self) -> bool {
+        let refusals = self.refusals.as_ref();
+        refusals.is_some_and(|refusals| !refusals.are_a_revocation())
+    }
+
     /// How long ago the last good answer came, if ever.
     pub fn since_contact(&self, now: Instant) -> Option<Duration> {
         let Contact { seen, before, .. } = self.contact?;
@@ -129,8 +142,7 @@ impl Outage {
     /// Where it stands, if it is borne for `grace` after its last good answer.
     pub fn standing(&self, now: Instant, grace: Duration) -> Standing {
         if let Some(refusals) = &self.refusals
-            && refusals.count >= REFUSALS
-            && refusals.last.saturating_duration_since(refusals.first) >= REFUSED_FOR
+            && refusals.are_a_revocation()
         {
             return Standing::Refused(refusals.what.clone());
         }

@@ -84,3 +84,22 @@ async fn a_root_that_wraps_only_is_a_revocation_too() {
         }
     }
 }
+
+/// From the first refusal on, whatever the jitter: what is left of a minute is for the look before it.
+#[tokio::test(start_paused = true)]
+async fn a_revocation_is_certain_soon_after_thirty_seconds() {
+    let root = Puppet::new(1);
+    let under_roots = Machine::new().ready(&[("r", &root)]).await;
+    root.set(Mood::Refusing);
+    until(|| matches!(under_roots.phase(), Phase::Degraded { .. })).await;
+    let first = tokio::time::Instant::now();
+    until(|| matches!(under_roots.phase(), Phase::Refused(_))).await;
+    assert!(first.elapsed() <= Duration::from_secs(36));
+
+    // From then on it is left alone as ever.
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let before = root.count("unwrap");
+    tokio::time::sleep(Duration::from_secs(180)).await;
+    let asked = root.count("unwrap") - before;
+    assert!(asked <= 25, "{asked} calls in 180 s");
+}
