@@ -91,13 +91,23 @@ impl Keeper {
     }
 
     async fn round(&mut self) {
-        let versions = self.probe().await;
-        if let Err(error) = self.settle(&versions).await {
-            warn!(error, "no new local KEK could be made");
+        let had_one = self.shared.current().is_some();
+        self.probe_and_settle().await;
+        // One that was held open already was asked of no root yet.
+        let opens = |root: &Arc<Guarded>| !root.is_offline() && is_well(root);
+        if !had_one && self.shared.current().is_some() && !self.shared.wrapping().any(opens) {
+            self.probe_and_settle().await;
         }
         self.stop_or_go_on().await;
         self.open_all_seen().await;
         self.write_down().await;
+    }
+
+    async fn probe_and_settle(&mut self) {
+        let probed = self.probe().await;
+        if let Err(error) = self.settle(&probed).await {
+            warn!(error, "no new local KEK could be made");
+        }
     }
 
     /// Asks every root that wraps for its version, and to unwrap the local KEK in use: all at once.
@@ -126,7 +136,6 @@ impl Keeper {
 
     /// Opens whatever was seen before, so that a later outage finds it open.
     async fn open_all_seen(&self) {
-        let is_well = |root: &Arc<Guarded>| root.standing(Duration::ZERO) == Standing::Good;
         if self
             .shared
             .looked
@@ -221,6 +230,10 @@ impl Keeper {
     fn root(&self, probed: &Probed) -> Option<&Arc<Guarded>> {
         self.shared.wrapping().nth(probed.index)
     }
+}
+
+fn is_well(root: &Arc<Guarded>) -> bool {
+    root.standing(Duration::ZERO) == Standing::Good
 }
 
 /// The version of a root's key, and whether it still unwraps what it wrapped, where that is tried.
