@@ -81,8 +81,9 @@ impl OpenError {
     /// Whether the file is sound, and its identity another root's.
     pub(crate) fn is_identity_of_another(&self) -> bool {
         #[cfg(feature = "age")]
-        return matches!(self, Self::Age(age::IdentityError::None { .. }));
-        #[cfg(not(feature = "age"))]
+        if matches!(self, Self::Age(age::IdentityError::None { .. })) {
+            return true;
+        }
         false
     }
 }
