@@ -215,5 +215,6 @@ pub enum RootsError {
     State(#[from] StateDirError),
 }
 
-#[cfg(all(test, feature = "vault", feature = "age"))]
+#[cfg(test)]
+#[cfg(all(feature = "vault", feature = "age"))]
 mod tests;

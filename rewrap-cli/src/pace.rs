@@ -182,26 +182,43 @@ impl Drop for Permit<'_> {
 }
 
 /// Set once, when a person asks for the end of a run: what is in flight is finished, nothing new
-/// begins.
+/// begins. Asked for once more, nothing is waited for.
 #[derive(Debug, Default)]
-pub struct Stop(watch::Sender<bool>);
+pub struct Stop {
+    requested: watch::Sender<bool>,
+    abandoned: watch::Sender<bool>,
+}
 
 impl Stop {
     /// Asks for the end.
     pub fn request(&self) {
-        self.0.send_replace(true);
+        self.requested.send_replace(true);
     }
 
     /// Whether the end was asked for.
     pub fn is_requested(&self) -> bool {
-        *self.0.borrow()
+        *self.requested.borrow()
     }
 
     /// Waits until the end is asked for.
     pub async fn requested(&self) {
-        // It cannot go before this borrow of it ends.
-        let _ = self.0.subscribe().wait_for(|asked| *asked).await;
+        set(&self.requested).await;
     }
+
+    /// Asks for the end at once: what is in flight may be written or not.
+    pub fn abandon(&self) {
+        self.abandoned.send_replace(true);
+    }
+
+    /// Waits until the end at once is asked for.
+    pub async fn abandoned(&self) {
+        set(&self.abandoned).await;
+    }
+}
+
+async fn set(flag: &watch::Sender<bool>) {
+    // Its sender is here, so that it does not end without.
+    let _ = flag.subscribe().wait_for(|set| *set).await;
 }
 
 #[cfg(test)]

@@ -107,7 +107,10 @@ async fn rewrap(args: RunArgs, metrics: Option<&MetricsFile>) -> Result<Exit, Co
             checkpoint: checkpoint.as_ref(),
         };
         let writing = writing.under_lock(&apiservers, &args, work);
-        ended = stopped::while_silent(silence.as_mut(), stop, writing).await;
+        ended = tokio::select! {
+            ended = stopped::while_silent(silence.as_mut(), Arc::clone(&stop), writing) => ended,
+            () = stop.abandoned() => Ok(PassEnd::Stopped),
+        };
     }
     if let (Ok(PassEnd::Finished), Some(silence)) = (&ended, &mut silence) {
         let report = state.report();
@@ -214,11 +217,11 @@ pub(super) fn stop_on_signals() -> Result<Arc<Stop>, CommandError> {
         };
         signal().await;
         tell(format_args!(
-            "rewrap: stopping; what is in flight is finished first"
+            "rewrap: stopping; what is in flight is finished first, unless you ask once more"
         ));
         asked.request();
         signal().await;
-        std::process::exit(Exit::Interrupted as i32);
+        asked.abandon();
     });
     Ok(stop)
 }

@@ -107,6 +107,7 @@ pub(super) async fn undo(args: UndoArgs) -> Result<Exit, CommandError> {
         };
         tokio::select! {
             report = &mut all => report,
+            () = stop.abandoned() => return Ok(Exit::Interrupted),
             () = lost => {
                 tell(format_args!("rewrap: the lock is lost; what is in flight is finished"));
                 stop.request();
