@@ -17,6 +17,7 @@ mod plan;
 mod run;
 mod status;
 mod undo;
+mod undo_file;
 mod verify;
 mod watch;
 

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use kms_proto::inventory::{Inventory, RewrapReport};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{CommandError, Exit, plan::targets, status, undo::open_undo_file};
+use super::{CommandError, Exit, plan::targets, status, undo_file::open_undo_file};
 use crate::{
     apiserver::{Apiserver, Credentials},
     cli::{Output, ProofArgs, RunArgs},

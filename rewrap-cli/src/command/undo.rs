@@ -10,6 +10,7 @@ use super::{
     CommandError, Exit,
     run::{confirm, release, stop_on_signals, take_lock},
     status,
+    undo_file::Lines,
 };
 use crate::{
     area::Areas,
@@ -25,11 +26,6 @@ use crate::{
     store::{Put, StoreError},
     stored::{Opened, Rule},
 };
-
-mod file;
-
-use file::Lines;
-pub(super) use file::open_undo_file;
 
 /// How many failures the report names.
 const REPORTED: usize = 10_000;

@@ -8,13 +8,14 @@ use std::{
 
 use serde::de::DeserializeOwned;
 
-use crate::{command::CommandError, journal::Journal, rewrap::UndoHeader, session::Session};
+use super::CommandError;
+use crate::{journal::Journal, rewrap::UndoHeader, session::Session};
 
 /// The longest line that may be the first.
 const HEADER: u64 = 4096;
 
 /// A file to keep what this run replaces: a new one, or one of other runs over the same cluster.
-pub(in crate::command) async fn open_undo_file(
+pub(super) async fn open_undo_file(
     path: &Path,
     session: &Session,
 ) -> Result<Journal, CommandError> {
