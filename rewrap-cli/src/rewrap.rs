@@ -15,8 +15,8 @@ use crate::{
     pace::{Permit, Stop},
     progress::RunProgress,
     session::Session,
-    store::Kind,
-    stored::{Provider, Rule, WriteDek},
+    store::{Kind, Record},
+    stored::{OpenError, Opened, Provider, Rule, WriteDek},
 };
 
 mod canary;
@@ -52,6 +52,9 @@ pub use trail::{Trail, UndoEntry, UndoHeader};
 
 /// How often one object may lose against other writers before it is left to the next pass.
 const TRIES: u32 = 8;
+
+/// What was read in one go, with what each value opens to.
+type OpenedPage = Vec<(Record, Result<Opened, OpenError>)>;
 
 /// One pass of a run; what outlasts it is in the [`RunState`].
 #[derive(Debug)]

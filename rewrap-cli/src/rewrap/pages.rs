@@ -8,13 +8,15 @@ use tokio::{
     time::sleep,
 };
 
-use super::{Fate, PassEnd, Rewrap, RunError, one::Attempt, order::leaks_most, together};
+use super::{
+    Fate, OpenedPage, PassEnd, Rewrap, RunError, one::Attempt, order::leaks_most, together,
+};
 use crate::{
     area::Area,
     progress::RunProgress,
     scan::Scan,
-    store::{Record, StoreError, key_after},
-    stored::{OpenError, Opened, Rule},
+    store::{StoreError, key_after},
+    stored::Rule,
 };
 
 /// How often the current key is asked for.
@@ -22,9 +24,6 @@ const KEY_EVERY: Duration = Duration::from_secs(1);
 
 /// How many values are opened before the answers to what is in flight are looked at.
 const OPENED_AT_ONCE: usize = 64;
-
-/// What was read in one go, with what each value opens to.
-pub(super) type OpenedPage = Vec<(Record, Result<Opened, OpenError>)>;
 
 impl Rewrap<'_> {
     /// Reads and opens the next page while the last ones are written: the transactions in flight do

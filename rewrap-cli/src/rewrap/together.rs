@@ -3,9 +3,8 @@
 use futures_util::future::try_join_all;
 
 use super::{
-    Rewrap, RunError,
+    OpenedPage, Rewrap, RunError,
     one::{Attempt, Fate, Verdict, seal},
-    pages::OpenedPage,
     ramp::Turn,
 };
 use crate::{
