@@ -165,6 +165,7 @@ impl<'a> Rewrap<'a> {
     /// Waits until so many bytes may be written; nothing where the run is ending instead.
     async fn permit(&self, bytes: usize) -> Option<Permit<'_>> {
         let permit = tokio::select! {
+            biased;
             permit = self.options.pace.permit(bytes) => permit,
             () = self.stop.requested() => return None,
         };
