@@ -192,6 +192,11 @@ impl Guarded {
         self.call(patience, which, call).await
     }
 
+    /// Whether its last good answer is of just now, with nothing held against it since.
+    pub(super) fn is_well(&self) -> bool {
+        self.standing(Duration::ZERO) == Standing::Good
+    }
+
     /// Whether it is known to be another version than the key has now: an operator may have forbidden or destroyed
     /// it, once nothing was left under it.
     pub(super) fn is_past(&self, version: &RootVersion) -> bool {

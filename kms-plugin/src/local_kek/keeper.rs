@@ -20,7 +20,6 @@ use super::{
     Envelope, LocalKek, binding,
     guarded::{Guarded, LONGEST_PAUSE, Patience, jittered},
     held::OpenError,
-    outage::Standing,
     shared::{Phase, Shared},
 };
 use crate::root::remote::{RootError, RootVersion, WrappedKek};
@@ -94,7 +93,7 @@ impl Keeper {
         let had_one = self.shared.current().is_some();
         self.probe_and_settle().await;
         // One that was held open already was asked of no root yet.
-        let opens = |root: &Arc<Guarded>| !root.is_offline() && is_well(root);
+        let opens = |root: &Arc<Guarded>| !root.is_offline() && root.is_well();
         if !had_one && self.shared.current().is_some() && !self.shared.wrapping().any(opens) {
             self.probe_and_settle().await;
         }
@@ -140,7 +139,7 @@ impl Keeper {
             .shared
             .looked
             .load(std::sync::atomic::Ordering::Relaxed)
-            || !self.shared.wrapping().any(is_well)
+            || !self.shared.wrapping().any(|root| root.is_well())
         {
             return;
         }
@@ -230,10 +229,6 @@ impl Keeper {
     fn root(&self, probed: &Probed) -> Option<&Arc<Guarded>> {
         self.shared.wrapping().nth(probed.index)
     }
-}
-
-fn is_well(root: &Arc<Guarded>) -> bool {
-    root.standing(Duration::ZERO) == Standing::Good
 }
 
 /// The version of a root's key, and whether it still unwraps what it wrapped, where that is tried.

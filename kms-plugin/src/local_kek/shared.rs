@@ -221,10 +221,9 @@ impl Shared {
                 Err(error) => {
                     let what = format!("the root {:?} {error}", root.name());
                     // One that is not well was perhaps not asked at all.
-                    let is_well = || root.standing(Duration::ZERO) == Standing::Good;
                     let is_final = matches!(error, RootError::Refused { .. })
                         && root.is_past(&wrapped.version)
-                        && is_well();
+                        && root.is_well();
                     match worst {
                         Some(OpenError::Root(_)) if is_final => {}
                         _ if is_final => worst = Some(OpenError::Version(what)),
