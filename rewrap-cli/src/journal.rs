@@ -107,6 +107,7 @@ pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
 pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     let mut partial = path.as_os_str().to_owned();
     partial.push(".partial");
+    // Whoever was killed while writing left it.
     remove(Path::new(&partial))?;
     let mut options = OpenOptions::new();
     let mut file = options
@@ -120,9 +121,9 @@ pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     sync_folder(path)
 }
 
-/// Removes what somebody may have left who was killed while writing.
-pub(crate) fn remove(partial: &Path) -> io::Result<()> {
-    match fs::remove_file(partial) {
+/// Removes a file, if it is there.
+pub(crate) fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         Ok(()) | Err(_) => Ok(()),
     }

@@ -200,9 +200,14 @@ impl Stop {
         *self.requested.borrow()
     }
 
-    /// Waits until the end is asked for.
-    pub async fn requested(&self) {
-        set(&self.requested).await;
+    /// Waits for something, or until the end is asked for: then nothing.
+    pub async fn unless_requested<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            // What is done already is not thrown away.
+            biased;
+            done = work => Some(done),
+            () = set(&self.requested) => None,
+        }
     }
 
     /// Asks for the end at once: what is in flight may be written or not.

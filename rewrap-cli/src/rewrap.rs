@@ -164,13 +164,10 @@ impl<'a> Rewrap<'a> {
 
     /// Waits until so many bytes may be written; nothing where the run is ending instead.
     async fn permit(&self, bytes: usize) -> Option<Permit<'_>> {
-        let permit = tokio::select! {
-            biased;
-            permit = self.options.pace.permit(bytes) => permit,
-            () = self.stop.requested() => return None,
-        };
+        let permit = self.options.pace.permit(bytes);
+        let permit = self.stop.unless_requested(permit).await;
         // Some time has gone.
-        Some(permit).filter(|_| !self.failed.get() && !self.stop.is_requested())
+        permit.filter(|_| !self.failed.get() && !self.stop.is_requested())
     }
 
     /// Whether one more object may be written; counts it if so.

@@ -39,8 +39,7 @@ pub(super) async fn plan(args: PlanArgs) -> Result<Exit, CommandError> {
 
 /// All objects that a run would rewrite.
 pub(super) fn left_to_rewrite(inventory: &Inventory) -> u64 {
-    let resources = inventory.resources.iter();
-    resources.map(|resource| to_rewrite(resource).0).sum()
+    count(inventory, is_to_rewrite)
 }
 
 /// All objects of which nothing tells under which KEK they are: a run rewrites them where it is told

@@ -38,7 +38,7 @@ use gates::{preflight, refuse_unknown_key, refuse_unusable_targets};
 use selection::Selection;
 pub use snapshot::SnapshotError;
 use writing::Writing;
-pub(super) use writing::{release, take_lock};
+pub(super) use writing::{take_lock, under};
 
 /// Rewrites everything in scope that is not under the current key.
 pub(super) async fn run(args: RunArgs) -> Result<Exit, CommandError> {
@@ -81,11 +81,8 @@ async fn rewrap(args: RunArgs, metrics: Option<&MetricsFile>) -> Result<Exit, Co
         }
         preflight(&selection, &session, &inventory).await?;
         confirm(args.yes, &format!("rewrite {work} objects"))?;
-    }
-    if work > 0 {
         options.trail = trail(&args, &session, &inventory).await?;
-    }
-    if work == 0 && (args.compact || args.defrag) {
+    } else if args.compact || args.defrag {
         confirm(args.yes, "compact or defragment etcd")?;
     }
     let mut silence = stopped::prove(&args, &session, work).await?;

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::{
     CommandError, Exit,
-    run::{confirm, release, stop_on_signals, take_lock},
+    run::{confirm, stop_on_signals, take_lock, under},
     status,
     undo_file::Lines,
 };
@@ -19,7 +19,6 @@ use crate::{
     journal::Journal,
     pace::{Pace, Stop},
     printable::OneLine,
-    progress::tell,
     report,
     rewrap::{Room, RunError, Trail, UndoEntry, UndoHeader},
     session::Session,
@@ -87,34 +86,22 @@ pub(super) async fn undo(args: UndoArgs) -> Result<Exit, CommandError> {
     } else {
         Some(take_lock(&session).await?)
     };
-    let report = {
-        let all = async {
-            tokio::select! {
-                report = undo.all(&args.file) => report,
-                never = undo.room.watch() => match never {},
-            }
-        };
-        let mut all = std::pin::pin!(all);
-        let lost = async {
-            match &lock {
-                Some(lock) => lock.lost().await,
-                None => std::future::pending().await,
-            }
-        };
+    let all = async {
         tokio::select! {
-            report = &mut all => report,
-            () = stop.abandoned() => return Ok(Exit::Interrupted),
-            () = lost => {
-                tell(format_args!("rewrap: the lock is lost; what is in flight is finished"));
-                stop.request();
-                all.await
-            }
+            report = undo.all(&args.file) => report,
+            never = undo.room.watch() => match never {},
         }
     };
-    if let Some(lock) = lock {
-        release(lock).await;
-    }
-    let report = report?;
+    let all = async {
+        match lock {
+            Some(lock) => under(lock, &stop, all).await,
+            None => all.await,
+        }
+    };
+    let report = tokio::select! {
+        report = all => report?,
+        () = stop.abandoned() => return Ok(Exit::Interrupted),
+    };
     report::print(args.output, &report, text).map_err(CommandError::Io)?;
     Ok(match report.failed {
         _ if stop.is_requested() => Exit::Interrupted,
@@ -226,9 +213,9 @@ impl Undo<'_> {
         let lengths = [record.key.len(), value.len()];
         let room = self.room.take(index, lengths, goes_on).await;
         room.map_err(RunError::from)?;
-        let permit = tokio::select! {
-            permit = pace.permit(lengths.iter().sum()) => permit,
-            () = self.stop.requested() => return Ok(Fate::NotBegun),
+        let permit = pace.permit(lengths.iter().sum());
+        let Some(permit) = self.stop.unless_requested(permit).await else {
+            return Ok(Fate::NotBegun);
         };
         self.trail.before(&record, keys, &value).await?;
         let sent = permit.sent();

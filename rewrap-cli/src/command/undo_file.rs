@@ -56,14 +56,7 @@ impl<'a> Lines<'a> {
 
     /// Reads the first one, which must be this.
     pub(super) fn expect(&mut self, header: &UndoHeader) -> Result<(), CommandError> {
-        let mut line = Vec::new();
-        let mut first = self.file.by_ref().take(HEADER);
-        let read = first.read_until(b'\n', &mut line);
-        read.map_err(|source| CommandError::File {
-            path: self.path.to_owned(),
-            source,
-        })?;
-        self.number += 1;
+        let line = self.read(HEADER)?;
         let found: UndoHeader = serde_json::from_slice(&line).map_err(|_| self.damaged())?;
         if found == *header {
             return Ok(());
@@ -76,14 +69,7 @@ impl<'a> Lines<'a> {
 
     /// The next one. What has no end was being written when the run was killed: nothing came of it.
     pub(super) fn next<T: DeserializeOwned>(&mut self) -> Result<Option<T>, CommandError> {
-        let mut line = Vec::new();
-        self.file
-            .read_until(b'\n', &mut line)
-            .map_err(|source| CommandError::File {
-                path: self.path.to_owned(),
-                source,
-            })?;
-        self.number += 1;
+        let mut line = self.read(u64::MAX)?;
         if line.pop() != Some(b'\n') {
             return Ok(None);
         }
@@ -91,6 +77,22 @@ impl<'a> Lines<'a> {
             Ok(value) => Ok(Some(value)),
             Err(_) => Err(self.damaged()),
         }
+    }
+
+    /// One line with its end, if it is no longer than that.
+    fn read(&mut self, longest: u64) -> Result<Vec<u8>, CommandError> {
+        let mut line = Vec::new();
+        let read = self
+            .file
+            .by_ref()
+            .take(longest)
+            .read_until(b'\n', &mut line);
+        read.map_err(|source| CommandError::File {
+            path: self.path.to_owned(),
+            source,
+        })?;
+        self.number += 1;
+        Ok(line)
     }
 
     fn damaged(&self) -> CommandError {

@@ -11,6 +11,7 @@ use crate::{
     chain::Chain,
     cli::RunArgs,
     command::CommandError,
+    journal,
     printable::OneLine,
     rewrap::{RunState, Standing},
     session::Session,
@@ -121,14 +122,9 @@ impl Checkpoint {
     /// It is still there.
     pub(super) async fn remove(&self) -> Result<(), CheckpointError> {
         let _turn = self.turn.lock().await;
-        match fs::remove_file(&self.path) {
-            Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                Err(CheckpointError::Write {
-                    path: self.path.clone(),
-                    source,
-                })
-            }
-            Ok(()) | Err(_) => Ok(()),
-        }
+        journal::remove(&self.path).map_err(|source| CheckpointError::Write {
+            path: self.path.clone(),
+            source,
+        })
     }
 }

@@ -41,8 +41,7 @@ impl<'a> Selection<'a> {
 
     /// Whether the objects of a row are rewritten.
     pub(super) fn takes(&self, row: &WrittenWith) -> bool {
-        let from = self.args.from_key.as_ref();
-        from.is_none_or(|from| row.key.key == *from) && (is_to_rewrite(row) || self.is_forced(row))
+        is_from(row, self.args.from_key.as_deref()) && (is_to_rewrite(row) || self.is_forced(row))
     }
 
     /// How many objects are rewritten.
@@ -56,4 +55,9 @@ impl<'a> Selection<'a> {
         self.args.force_kms_v1 && is_under_kms_v1(row)
             || (self.args.also_current || scattered) && is_encrypted_and_current(row)
     }
+}
+
+/// Whether the objects of a row are under this key, where only one is meant.
+pub(super) fn is_from(row: &WrittenWith, key: Option<&str>) -> bool {
+    key.is_none_or(|key| row.key.key == key)
 }

@@ -132,6 +132,7 @@ async fn save(
         path: path.clone(),
         source,
     };
+    // Whoever was killed while writing left it.
     journal::remove(&partial).map_err(failed)?;
     let file = OpenOptions::new()
         .write(true)

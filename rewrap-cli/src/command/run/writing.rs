@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::checkpoint::Checkpoint;
+use super::{checkpoint::Checkpoint, selection::is_from};
 use crate::{
     apiserver::Apiserver,
     chain::Chain,
@@ -43,8 +43,7 @@ pub(super) struct Writing<'a> {
 }
 
 impl Writing<'_> {
-    /// Writes while it holds the lock. If the lock is lost, what is in flight is finished and
-    /// nothing new begins.
+    /// Writes while it holds the lock, if it is to take one.
     pub(super) async fn under_lock(
         mut self,
         apiservers: &[Apiserver],
@@ -56,20 +55,7 @@ impl Writing<'_> {
         }
         let lock = take_lock(self.session).await?;
         let stop = Arc::clone(&self.stop);
-        let mut all = std::pin::pin!(self.kept(apiservers, args.follow, work));
-        let ended = tokio::select! {
-            ended = &mut all => ended,
-            () = lock.lost() => {
-                tell(format_args!(
-                    "rewrap: the lock is lost; what is in flight is finished"
-                ));
-                stop.request();
-                all.await
-            }
-        };
-        // Also after a failure: the next run should not have to wait for the lock to run out.
-        release(lock).await;
-        ended
+        under(lock, &stop, self.kept(apiservers, args.follow, work)).await
     }
 
     /// Keeps what is handed on to the next run, where this one does not finish.
@@ -138,14 +124,14 @@ impl Writing<'_> {
                 continue;
             }
             let stop = Arc::clone(&self.stop);
-            let proof = tokio::select! {
-                proof = survey(self.session, &self.options.scope, Depth::Opened) => proof?,
-                () = stop.requested() => return Ok(PassEnd::Stopped),
+            let proof = survey(self.session, &self.options.scope, Depth::Opened);
+            let Some(proof) = stop.unless_requested(proof).await else {
+                return Ok(PassEnd::Stopped);
             };
+            let proof = proof?;
             self.state.count_pass();
             self.targets = targets(&proof, |row| {
-                let from = self.options.from_key.as_ref();
-                is_to_rewrite(row) && from.is_none_or(|from| row.key.key == *from)
+                is_to_rewrite(row) && is_from(row, self.options.from_key.as_deref())
             });
             left = left_to_rewrite(&proof);
             self.state.set_left(answers_for(left));
@@ -221,8 +207,27 @@ impl Writing<'_> {
     }
 }
 
+/// Works while it holds the lock. If the lock is lost, what is in flight is finished and nothing new
+/// begins.
+pub(crate) async fn under<T>(lock: Lock, stop: &Stop, work: impl Future<Output = T>) -> T {
+    let mut work = std::pin::pin!(work);
+    let ended = tokio::select! {
+        ended = &mut work => ended,
+        () = lock.lost() => {
+            tell(format_args!(
+                "rewrap: the lock is lost; what is in flight is finished"
+            ));
+            stop.request();
+            work.await
+        }
+    };
+    // Also after a failure: the next run should not have to wait for the lock to run out.
+    release(lock).await;
+    ended
+}
+
 /// What is written is written; a lock that stays behind ends with its lease.
-pub(crate) async fn release(lock: Lock) {
+async fn release(lock: Lock) {
     if let Err(error) = lock.release().await {
         eprintln!("warning: the lock is left to its lease: {}", Chain(&error));
     }
