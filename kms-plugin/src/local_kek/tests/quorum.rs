@@ -1,4 +1,4 @@
-//! How many roots must have wrapped a local KEK that is gone on with.
+//! Several roots: how many must have wrapped a local KEK, and what one more or one less changes.
 
 use super::*;
 
@@ -54,4 +54,72 @@ async fn another_roots_wrap_does_not_count() {
     assert!(moved.current().is_none());
     two.set(Mood::Well);
     moved.ready().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_root_more_makes_the_id_another_and_a_missing_one_joins_later() {
+    let (one, two) = (Puppet::new(1), Puppet::new(2));
+    let machine = Machine::new();
+    let alone = machine.ready(&[("one", &one)]).await;
+    let old = alone.wrap(dek()).await.unwrap();
+    stop(alone, &machine).await;
+
+    two.set(Mood::Silent);
+    let both = machine.ready(&[("one", &one), ("two", &two)]).await;
+    assert_eq!(
+        both.key_id().unwrap(),
+        old.key_id,
+        "nothing new has wrapped"
+    );
+    two.set(Mood::Well);
+    until(|| both.key_id().unwrap() != old.key_id).await;
+    let covered = both.wrap(dek()).await.unwrap();
+    assert_eq!(both.current().unwrap().versions().count(), 2);
+    opens(&both, &old).await.unwrap();
+    assert_eq!(one.count("wrap"), 1, "it is the same local KEK");
+
+    // Any one of the two opens it elsewhere.
+    for mute in [&one, &two] {
+        mute.set(Mood::Silent);
+        let elsewhere = Machine::new();
+        let node = elsewhere.ready(&[("one", &one), ("two", &two)]).await;
+        opens(&node, &covered).await.unwrap();
+        mute.set(Mood::Well);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_quorum_that_is_not_met_makes_no_local_kek() {
+    let (one, two) = (Puppet::new(1), Puppet::new(2));
+    two.set(Mood::Silent);
+    let mut machine = Machine::new();
+    machine.quorum = 2;
+    let under_roots = machine.start(&[("one", &one), ("two", &two)]);
+    until(|| two.count("version") > 2).await;
+    assert!(matches!(
+        under_roots.key_id(),
+        Err(Unavailable::Starting(_))
+    ));
+    two.set(Mood::Well);
+    under_roots.ready().await;
+    assert_eq!(under_roots.current().unwrap().versions().count(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_root_that_is_not_to_wrap_any_more_is_left_out() {
+    let (one, two) = (Puppet::new(1), Puppet::new(2));
+    let machine = Machine::new();
+    let both = machine.ready(&[("one", &one), ("two", &two)]).await;
+    until(|| both.current().unwrap().versions().count() == 2).await;
+    let old = both.wrap(dek()).await.unwrap();
+    stop(both, &machine).await;
+    let moved = machine.start(&[("two", &two)]);
+    until(|| {
+        moved
+            .current()
+            .is_some_and(|envelope| envelope.versions().count() == 1)
+    })
+    .await;
+    assert_ne!(moved.key_id().unwrap(), old.key_id);
+    opens(&moved, &old).await.unwrap();
 }

@@ -103,3 +103,38 @@ async fn a_revocation_is_certain_soon_after_thirty_seconds() {
     let asked = root.count("unwrap") - before;
     assert!(asked <= 25, "{asked} calls in 180 s");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_revocation_stops_within_a_minute_and_heals_by_itself() {
+    let root = Puppet::new(1);
+    let mut machine = Machine::new();
+    machine.copies = Some([9; 32]);
+    let under_roots = machine.ready(&[("r", &root)]).await;
+    let wrapped = under_roots.wrap(dek()).await.unwrap();
+    let sealed = machine.path().join("state/sealed");
+    assert!(sealed.exists());
+
+    root.set(Mood::Refusing);
+    let revoked = tokio::time::Instant::now();
+    until(|| matches!(under_roots.phase(), Phase::Refused(_))).await;
+    let took = revoked.elapsed();
+    assert!(
+        took >= Duration::from_secs(30),
+        "one refusal is no revocation: {took:?}"
+    );
+    assert!(took <= Duration::from_secs(60), "{took:?}");
+    assert!(matches!(under_roots.key_id(), Err(Unavailable::Refused(_))));
+    let error = under_roots.unwrap(&wrapped).await.unwrap_err();
+    assert!(error.to_string().contains("told to refuse"), "{error}");
+    until(|| under_roots.held() == 0 && !sealed.exists()).await;
+
+    // A server that goes away meanwhile gives nothing back.
+    root.set(Mood::Silent);
+    tokio::time::sleep(Duration::from_secs(120)).await;
+    assert!(matches!(under_roots.key_id(), Err(Unavailable::Refused(_))));
+
+    root.set(Mood::Well);
+    until(|| under_roots.key_id().is_ok()).await;
+    assert_eq!(under_roots.key_id().unwrap(), wrapped.key_id);
+    opens(&under_roots, &wrapped).await.unwrap();
+}

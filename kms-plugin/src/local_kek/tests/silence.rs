@@ -1,7 +1,13 @@
 //! What ends a root's silence, and what does not.
 
 use super::*;
-use crate::local_kek::{guarded::Patience, outage::Standing};
+use crate::{
+    local_kek::{
+        guarded::{Guarded, Patience},
+        outage::Standing,
+    },
+    root::remote::{RemoteRoot, RootError},
+};
 
 /// A root that answers, and does not unwrap: it is as good as away.
 #[tokio::test(start_paused = true)]
@@ -98,4 +104,52 @@ async fn a_root_that_is_offline_lends_nobody_its_time() {
     assert!(matches!(after.phase(), Phase::GraceOver(_)));
     // Whatever begins to wrap says so there.
     assert_eq!(std::fs::read(&current).unwrap(), uses);
+}
+
+#[tokio::test(start_paused = true)]
+async fn silence_is_served_through_for_the_grace_and_no_longer() {
+    let root = Puppet::new(1);
+    let mut machine = Machine::new();
+    machine.grace = Duration::from_secs(600);
+    let under_roots = machine.ready(&[("r", &root)]).await;
+    let wrapped = under_roots.wrap(dek()).await.unwrap();
+    root.set(Mood::Silent);
+    // A caller finds out before the keeper does.
+    let foreign = Machine::new().ready(&[("o", &Puppet::new(2))]).await;
+    let foreign = foreign.wrap(dek()).await.unwrap();
+    assert!(matches!(
+        under_roots.unwrap(&foreign).await,
+        Err(KekError::Root(_))
+    ));
+    assert!(matches!(under_roots.phase(), Phase::Degraded { .. }));
+    opens(&under_roots, &wrapped).await.unwrap();
+    assert_eq!(under_roots.key_id().unwrap(), wrapped.key_id);
+
+    until(|| matches!(under_roots.phase(), Phase::GraceOver(_))).await;
+    let error = under_roots.unwrap(&wrapped).await.unwrap_err();
+    assert!(
+        error.to_string().contains("offlineGrace is over"),
+        "{error}"
+    );
+    assert!(under_roots.wrap(dek()).await.is_err());
+    assert!(under_roots.key_id().is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_grace_the_first_silence_stops() {
+    let root = Puppet::new(1);
+    let mut machine = Machine::new();
+    machine.grace = Duration::ZERO;
+    let under_roots = machine.ready(&[("r", &root)]).await;
+    let foreign = Machine::new().ready(&[("o", &Puppet::new(2))]).await;
+    let foreign = foreign.wrap(dek()).await.unwrap();
+    root.set(Mood::Silent);
+    let _ = under_roots.unwrap(&foreign).await;
+    assert!(matches!(
+        under_roots.key_id(),
+        Err(Unavailable::GraceOver(_))
+    ));
+    root.set(Mood::Well);
+    under_roots.ready().await;
+    under_roots.wrap(dek()).await.unwrap();
 }
