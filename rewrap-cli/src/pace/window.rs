@@ -21,8 +21,11 @@ const ROUND_LIFE: Duration = Duration::from_secs(1);
 /// How far the 99th percentile may rise above its baseline.
 const SLOWER: f64 = 3.0;
 
-/// How many are in flight before anything is known of the store.
-const START: u32 = 4;
+/// How many are in flight before anything is known of the store: two doublings below the most, but
+/// never more than the most of a polite run.
+fn start(max: u32) -> u32 {
+    (max / 4).clamp(4, 16).min(max)
+}
 
 /// What the answer to one write says beside its latency.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,7 +62,7 @@ impl Window {
         Self {
             max,
             calm,
-            limit: START.min(max),
+            limit: start(max),
             doubling: true,
             began: None,
             answers: Vec::with_capacity(ROUND_ANSWERS),
