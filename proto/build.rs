@@ -25,6 +25,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     tonic_prost_build::configure()
         .build_transport(false)
+        .codec_path("crate::codec::SmallCodec")
         .skip_debug(SECRET)
         .compile_fds(protox::compile(FILES, ["."])?)?;
     Ok(())

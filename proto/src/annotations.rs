@@ -44,7 +44,7 @@ impl Annotations {
     }
 
     /// Keys and values in the order of the keys.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &[u8])> {
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &[u8])> + Clone {
         self.0
             .iter()
             .map(|(key, value)| (key.as_str(), value.as_slice()))

@@ -21,6 +21,7 @@ pub mod inventory;
 pub mod wire;
 
 mod annotations;
+mod codec;
 mod dek;
 mod fields;
 mod key_id;
