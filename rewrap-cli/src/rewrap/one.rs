@@ -2,7 +2,10 @@
 
 use prost::bytes::Bytes;
 
-use super::{Rewrap, RunError, TRIES, ramp::Turn};
+use super::{
+    Rewrap, RunError, TRIES,
+    ramp::{Turn, Written},
+};
 use crate::{
     area::{Area, OddKey},
     store::{Put, Record, StoreError},
@@ -117,7 +120,7 @@ impl Rewrap<'_> {
             let lengths = [record.key.len(), record.value.len()];
             let room = &self.options.room;
             room.take(area.store, lengths, || self.may_begin()).await?;
-            let turn = match self.turn().await? {
+            let turn = match self.turn().await {
                 Turn::Over => return Ok(Fate::NotBegun),
                 turn => turn,
             };
@@ -158,14 +161,23 @@ impl Rewrap<'_> {
             let lost = match put {
                 Ok(Put::Done { revision }) => {
                     self.state.mark(area.store, revision);
-                    turn.wrote(area.store, &record.key, &value, revision);
                     let bytes = record.value.len() as u64;
                     let fate = Fate::Rewrapped { conflicts, bytes };
-                    return match trail.after(&record, keys, revision, "rewritten").await {
+                    let written = Written {
+                        key: &record.key,
+                        value,
+                        revision,
+                    };
+                    let told = trail.after(&record, keys, revision, "rewritten").await;
+                    let proved = match told {
+                        Ok(()) => self.read_back(turn, area, rule, written).await,
+                        Err(error) => Err(error.into()),
+                    };
+                    return match proved {
                         Ok(()) => Ok(fate),
                         Err(error) => {
                             self.state.add(fate);
-                            Err(error.into())
+                            Err(error)
                         }
                     };
                 }

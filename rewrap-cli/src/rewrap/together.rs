@@ -5,7 +5,7 @@ use futures_util::future::try_join_all;
 use super::{
     OpenedPage, Rewrap, RunError,
     one::{Attempt, Fate, Verdict, seal},
-    ramp::Turn,
+    ramp::{Turn, Written},
 };
 use crate::{
     area::Area,
@@ -97,15 +97,11 @@ impl Rewrap<'_> {
             return fates;
         }
         let turn = match self.turn().await {
-            Ok(Turn::Over) => {
+            Turn::Over => {
                 fates.extend(replaced.iter().map(|_| Ok(Fate::NotBegun)));
                 return fates;
             }
-            Ok(turn) => turn,
-            Err(error) => {
-                fates.push(Err(error));
-                return fates;
-            }
+            turn => turn,
         };
         let size = |swap: &Swap| swap.key.len() + swap.value.len();
         let bytes = swaps.iter().map(size).sum();
@@ -131,8 +127,6 @@ impl Rewrap<'_> {
         match put {
             Ok(Together::Done { revision }) => {
                 self.state.mark(area.store, revision);
-                // The first stands for all.
-                turn.wrote(area.store, &swaps[0].key, &swaps[0].value, revision);
                 fates.extend(replaced.iter().map(|(record, _)| {
                     Ok(Fate::Rewrapped {
                         conflicts: 0,
@@ -144,6 +138,15 @@ impl Rewrap<'_> {
                 });
                 if let Err(error) = try_join_all(told).await {
                     fates.push(Err(error.into()));
+                }
+                // The first stands for all.
+                let written = Written {
+                    key: &swaps[0].key,
+                    value: swaps[0].value.clone(),
+                    revision,
+                };
+                if let Err(error) = self.read_back(turn, area, rule, written).await {
+                    fates.push(Err(error));
                 }
             }
             Ok(Together::Apart) => {
