@@ -81,7 +81,7 @@ async fn compare(count: usize, in_flight: &[usize], turns: usize) -> Result<f64,
     let store = Store::connect(StoreConfig::new(vec![etcd.endpoint()])).await?;
     let objects = Objects::create(store, count).await?;
     // Warms everything up, and makes the bytes that the bare loop writes.
-    run(&etcd, &config, count, POLITE).await?;
+    run(&etcd, &config, count, MAX).await?;
     let current = objects.values().await?;
     let size = objects::SIZE;
     println!("{count} Secrets of {size} B, aescbc -> kms v2; objects per second while writing");

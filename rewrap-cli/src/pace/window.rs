@@ -13,8 +13,8 @@ use baseline::Baseline;
 /// or after so long, whatever comes first.
 const ROUND_ANSWERS: usize = 100;
 
-/// As long as it doubles: after so many answers for each that may be in flight.
-const DOUBLING_ANSWERS: usize = 8;
+/// As long as it doubles: after two answers for each that may be in flight, but no fewer than these.
+const DOUBLING_ANSWERS: usize = 32;
 
 const ROUND_LIFE: Duration = Duration::from_secs(1);
 
@@ -108,7 +108,7 @@ impl Window {
 
     fn round_answers(&self) -> usize {
         match self.doubling {
-            true => ROUND_ANSWERS.min(DOUBLING_ANSWERS * self.limit as usize),
+            true => (2 * self.limit as usize).clamp(DOUBLING_ANSWERS, ROUND_ANSWERS),
             false => ROUND_ANSWERS,
         }
     }

@@ -22,8 +22,9 @@ use crate::{
 /// How often the current key is asked for.
 const KEY_EVERY: Duration = Duration::from_secs(1);
 
-/// How many values are opened before the answers to what is in flight are looked at.
-const OPENED_AT_ONCE: usize = 64;
+/// How many values are opened before the answers to what is in flight are looked at: in a tenth of the time
+/// that a write takes.
+const OPENED_AT_ONCE: usize = 16;
 
 impl Rewrap<'_> {
     /// Reads and opens the next page while the last ones are written: the transactions in flight do
