@@ -22,8 +22,8 @@ use crate::{
 /// How often the current key is asked for.
 const KEY_EVERY: Duration = Duration::from_secs(1);
 
-/// How many values are opened before the answers to what is in flight are looked at: in a tenth of the time
-/// that a write takes.
+/// At least so many values are opened before the answers to what is in flight are looked at: in a tenth of the
+/// time that a write takes.
 const OPENED_AT_ONCE: usize = 16;
 
 impl Rewrap<'_> {
@@ -72,7 +72,7 @@ impl Rewrap<'_> {
             let mut page = Vec::with_capacity(records.len());
             let mut records = records.into_iter();
             loop {
-                let some: Vec<_> = records.by_ref().take(OPENED_AT_ONCE).collect();
+                let some: Vec<_> = records.by_ref().take(self.at_once()).collect();
                 if some.is_empty() {
                     break;
                 }
@@ -91,6 +91,16 @@ impl Rewrap<'_> {
             }
         }
         Ok(())
+    }
+
+    /// How many values to open now: no fewer than may be written until it is our turn again, or the writes would
+    /// wait for the reading.
+    fn at_once(&self) -> usize {
+        let objects = match self.options.ours {
+            Some(_) => together::MOST,
+            None => 1,
+        };
+        OPENED_AT_ONCE.max(self.options.pace.in_flight() as usize * objects)
     }
 
     /// Writes what of the opened pages is stale, until there are no more or nothing may begin.

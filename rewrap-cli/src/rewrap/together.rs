@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// What etcd takes in one transaction unless it is told otherwise (`--max-txn-ops`).
-const MOST: usize = 128;
+pub(super) const MOST: usize = 128;
 
 /// What a transaction may come to, in bytes of keys and values: two thirds of what etcd takes
 /// (`--max-request-bytes`, 1.5 MiB by default), for every key is in it twice, and each value grows a
