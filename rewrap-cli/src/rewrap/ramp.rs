@@ -155,7 +155,7 @@ mod tests {
                 begun.set(number + 1);
                 match ramp.turn(|| true).await {
                     Turn::Over => panic!("it may begin"),
-                    Turn::Free => free_at.set(free_at.get().or(Some(proved.get()))),
+                    Turn::Free => free_at.set(free_at.get().or_else(|| Some(proved.get()))),
                     Turn::Watched(mut watched) => {
                         let behind = [1, 11, 111].iter().find(|step| proved.get() < **step);
                         let most = behind.expect("the ramp is climbed");
