@@ -1,11 +1,12 @@
-const LENGTH_LEN: usize = size_of::<u64>();
-
 /// Encodes fields so that no two lists of fields encode alike: each after its length (64 bits, big
 /// endian).
 pub(crate) fn encode<'a>(fields: impl IntoIterator<Item = &'a [u8], IntoIter: Clone>) -> Vec<u8> {
     let fields = fields.into_iter();
     // Whoever grows step by step is wiped as often: this is done for every DEK source.
-    let len = fields.clone().map(|field| LENGTH_LEN + field.len()).sum();
+    let len = fields
+        .clone()
+        .map(|field| size_of::<u64>() + field.len())
+        .sum();
     let mut encoded = Vec::with_capacity(len);
     for field in fields {
         encoded.extend_from_slice(&(field.len() as u64).to_be_bytes());

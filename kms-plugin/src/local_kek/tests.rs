@@ -21,7 +21,7 @@ mod replaced;
 mod restarts;
 mod silence;
 
-use machine::{Machine, stop};
+use machine::{Machine, stop, stop_known};
 use puppet::{Mood, Puppet};
 
 const GRACE: Duration = Duration::from_secs(3600);

@@ -168,12 +168,11 @@ impl Rewrap<'_> {
                         value,
                         revision,
                     };
-                    let told = trail.after(&record, keys, revision, "rewritten").await;
-                    let proved = match told {
-                        Ok(()) => self.read_back(turn, area, rule, written).await,
-                        Err(error) => Err(error.into()),
+                    let ended = async {
+                        trail.after(&record, keys, revision, "rewritten").await?;
+                        self.read_back(turn, area, rule, written).await
                     };
-                    return match proved {
+                    return match ended.await {
                         Ok(()) => Ok(fate),
                         Err(error) => {
                             self.state.add(fate);

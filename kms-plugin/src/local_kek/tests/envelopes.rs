@@ -30,9 +30,7 @@ async fn a_forged_envelope_is_neither_used_nor_kept() {
     (machine.quorum, machine.copies) = (2, Some([9; 32]));
     let before = machine.ready(&roots).await;
     let wrapped = before.wrap(dek()).await.unwrap();
-    let contacts = machine.path().join("state/contacts.json");
-    until(|| contacts.exists()).await;
-    stop(before, &machine).await;
+    stop_known(before, &machine).await;
 
     // Who writes to the store leaves one wrap as it is, and breaks the other.
     let authentic = envelope(&wrapped);

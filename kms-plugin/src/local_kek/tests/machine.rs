@@ -82,3 +82,10 @@ pub(super) async fn stop(under_roots: UnderRoots, machine: &Machine) {
     let state = machine.path().join("state");
     until(|| StateDir::open(&state).is_ok()).await;
 }
+
+/// The same, once it is written down when the roots last answered.
+pub(super) async fn stop_known(under_roots: UnderRoots, machine: &Machine) {
+    let contacts = machine.path().join("state/contacts.json");
+    until(|| contacts.exists()).await;
+    stop(under_roots, machine).await;
+}

@@ -10,9 +10,7 @@ async fn a_local_kek_of_before_needs_the_quorum_too() {
     machine.copies = Some([9; 32]);
     let alone = machine.ready(&roots[..1]).await;
     let old = alone.wrap(dek()).await.unwrap();
-    let contacts = machine.path().join("state/contacts.json");
-    until(|| contacts.exists()).await;
-    stop(alone, &machine).await;
+    stop_known(alone, &machine).await;
 
     machine.quorum = 2;
     two.set(Mood::Silent);

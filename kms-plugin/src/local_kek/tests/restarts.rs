@@ -62,9 +62,7 @@ async fn a_restart_in_an_outage_answers_the_last_key_id_for_the_grace() {
     let mut machine = Machine::new();
     let before = machine.ready(&[("r", &root)]).await;
     let wrapped = before.wrap(dek()).await.unwrap();
-    let contacts = machine.path().join("state/contacts.json");
-    until(|| contacts.exists()).await;
-    stop(before, &machine).await;
+    stop_known(before, &machine).await;
     root.set(Mood::Silent);
 
     let after = machine.start(&[("r", &root)]);
@@ -82,8 +80,7 @@ async fn a_restart_in_an_outage_answers_the_last_key_id_for_the_grace() {
     machine.grace = Duration::ZERO;
     let strict = machine.start(&[("r", &root)]);
     assert!(strict.key_id().is_err());
-    drop(strict);
-    until(|| StateDir::open(&machine.path().join("state")).is_ok()).await;
+    stop(strict, &machine).await;
 
     root.set(Mood::Well);
     machine.grace = GRACE;
@@ -98,9 +95,7 @@ async fn sealed_copies_start_a_machine_while_all_are_silent() {
     machine.copies = Some([9; 32]);
     let before = machine.ready(&[("r", &root)]).await;
     let wrapped = before.wrap(dek()).await.unwrap();
-    let contacts = machine.path().join("state/contacts.json");
-    until(|| contacts.exists()).await;
-    stop(before, &machine).await;
+    stop_known(before, &machine).await;
     root.set(Mood::Silent);
 
     let after = machine.ready(&[("r", &root)]).await;
@@ -113,8 +108,7 @@ async fn sealed_copies_start_a_machine_while_all_are_silent() {
     let other_key = machine.start(&[("r", &root)]);
     until(|| root.count("version") > 2).await;
     assert!(matches!(other_key.phase(), Phase::Starting(_)));
-    drop(other_key);
-    until(|| StateDir::open(&machine.path().join("state")).is_ok()).await;
+    stop(other_key, &machine).await;
 
     machine.copies = Some([9; 32]);
     machine.grace = Duration::ZERO;
