@@ -14,14 +14,17 @@ const MOST: usize = 16 << 20;
 /// fresh reading tells to leave it to the end of the pass.
 const FRESH: Duration = Duration::from_secs(1);
 
+/// In the order of their keys.
+type Pages = Vec<Vec<Record>>;
+
 /// Values as they were read, page by page, of the areas where something is to be rewritten. They are old news, which
 /// whoever writes finds out: he compares revisions.
 #[derive(Debug, Default)]
 pub struct Kept {
     /// By the store and the path that was read, with the time of the reading.
-    areas: BTreeMap<(usize, String), (Instant, Vec<Vec<Record>>)>,
+    areas: BTreeMap<(usize, String), (Instant, Pages)>,
     /// The area that is being read; nothing where it is too large.
-    reading: Option<Vec<Vec<Record>>>,
+    reading: Option<Pages>,
     /// How many more bytes may be kept.
     room: usize,
 }
@@ -82,8 +85,8 @@ impl Kept {
         }
     }
 
-    /// All pages of an area, in the order of their keys; nothing where they were not kept or are old.
-    pub(crate) fn take(&mut self, store: usize, path: &str) -> Option<Vec<Vec<Record>>> {
+    /// All pages of an area; nothing where they were not kept or are old.
+    pub(crate) fn take(&mut self, store: usize, path: &str) -> Option<Pages> {
         let (read, pages) = self.areas.remove(&(store, path.to_owned()))?;
         (read.elapsed() < FRESH).then_some(pages)
     }
@@ -135,15 +138,11 @@ mod tests {
     #[test]
     fn what_is_too_large_or_not_wanted_leaves_its_room_to_others() {
         let mut kept = Kept::new();
-        let half = page("/registry/pods/a", MOST / 2);
-        read(
-            &mut kept,
-            "/registry/pods/",
-            &[half.clone(), half.clone()],
-            true,
-        );
-        read(&mut kept, "/registry/jobs/", &[half.clone()], false);
-        read(&mut kept, SECRETS, &[half], true);
+        let half = [page("/registry/pods/a", MOST / 2)];
+        let whole = [half[0].clone(), half[0].clone()];
+        read(&mut kept, "/registry/pods/", &whole, true);
+        read(&mut kept, "/registry/jobs/", &half, false);
+        read(&mut kept, SECRETS, &half, true);
         assert_eq!(kept.take(0, "/registry/pods/"), None);
         assert_eq!(kept.take(0, "/registry/jobs/"), None);
         assert!(kept.take(0, SECRETS).is_some());
