@@ -27,7 +27,7 @@ pub(super) fn cut(page: OpenedPage) -> Vec<OpenedPage> {
     let mut cuts = Vec::new();
     let (mut cut, mut bytes) = (Vec::new(), 0);
     for (record, outcome) in page {
-        let size = record.key.len() + record.value.len();
+        let size = record.weight();
         if cut.len() == MOST || bytes + size > MOST_BYTES && !cut.is_empty() {
             cuts.push(std::mem::take(&mut cut));
             bytes = 0;

@@ -327,7 +327,7 @@ fn next_limit(limit: i64, count: usize, weight: i64) -> i64 {
 
 /// What records weigh, in bytes.
 fn weight(records: &[Record]) -> i64 {
-    let bytes: usize = records.iter().map(|r| r.key.len() + r.value.len()).sum();
+    let bytes: usize = records.iter().map(Record::weight).sum();
     i64::try_from(bytes).unwrap_or(i64::MAX)
 }
 

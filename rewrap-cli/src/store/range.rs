@@ -195,6 +195,13 @@ pub struct Record {
     pub lease: i64,
 }
 
+impl Record {
+    /// The length of the key and the value, in bytes.
+    pub(crate) fn weight(&self) -> usize {
+        self.key.len() + self.value.len()
+    }
+}
+
 impl From<KeyValue> for Record {
     fn from(kv: KeyValue) -> Self {
         let KeyValue {

@@ -44,8 +44,8 @@ impl Kept {
 
     /// One more page of the area.
     pub(super) fn add(&mut self, records: &[Record]) {
-        let weight = weight(records);
         if let Some(pages) = self.reading.take() {
+            let weight = weight(records);
             if weight <= self.room {
                 self.room -= weight;
                 self.reading.insert(pages).push(records.to_vec());
@@ -93,10 +93,7 @@ impl Kept {
 }
 
 fn weight(records: &[Record]) -> usize {
-    records
-        .iter()
-        .map(|record| record.key.len() + record.value.len())
-        .sum()
+    records.iter().map(Record::weight).sum()
 }
 
 #[cfg(test)]
