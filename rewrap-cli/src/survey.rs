@@ -16,7 +16,6 @@ use crate::{
 mod cluster;
 mod count;
 mod document;
-mod kept;
 mod kinds;
 mod sources;
 mod tally;
@@ -25,7 +24,6 @@ mod unreadable;
 use count::Survey;
 
 pub use document::{guess, key_ref, object_state, writes_with};
-pub use kept::Kept;
 pub use unreadable::ListError;
 
 /// How often a survey begins again because the revision that it reads at was compacted away.
@@ -54,19 +52,7 @@ pub async fn survey(
     scope: &Scope,
     depth: Depth,
 ) -> Result<Inventory, SurveyError> {
-    let (inventory, _) = read_through(session, scope, depth, Kept::default, false).await?;
-    Ok(inventory)
-}
-
-/// The same with every value opened; of a small store the values are given that a run reads next.
-///
-/// # Errors
-/// As [`survey`].
-pub async fn survey_before_run(
-    session: &mut Session,
-    scope: &Scope,
-) -> Result<(Inventory, Kept), SurveyError> {
-    read_through(session, scope, Depth::Opened, Kept::new, false).await
+    read_through(session, scope, depth, false).await
 }
 
 /// The same, all of a store at the revision it has at the beginning, so that the answer is about
@@ -78,33 +64,28 @@ pub async fn survey_at_one_revision(
     session: &mut Session,
     scope: &Scope,
 ) -> Result<Inventory, SurveyError> {
-    let depth = Depth::Opened;
-    let (inventory, _) = read_through(session, scope, depth, Kept::default, true).await?;
-    Ok(inventory)
+    read_through(session, scope, Depth::Opened, true).await
 }
 
 async fn read_through(
     session: &mut Session,
     scope: &Scope,
     depth: Depth,
-    kept: fn() -> Kept,
     one_revision: bool,
-) -> Result<(Inventory, Kept), SurveyError> {
-    let read =
-        async |session: &Session| read_whole(session, scope, depth, kept, one_revision).await;
-    let (mut inventory, newest, mut kept) = read(session).await?;
+) -> Result<Inventory, SurveyError> {
+    let (mut inventory, newest) = read_whole(session, scope, depth, one_revision).await?;
     if session.observe(newest) {
         if let Some(rest) = &inventory.unreadable_rest {
             // The next reading writes its own list.
             let _ = fs::remove_file(&rest.file);
         }
-        (inventory, _, kept) = read(session).await?;
+        inventory = read_whole(session, scope, depth, one_revision).await?.0;
     }
     if let Some(rest) = &inventory.unreadable_rest {
         let (objects, file) = (rest.objects, &rest.file);
         eprintln!("{objects} more values that do not open are listed in {file}");
     }
-    Ok((inventory, kept))
+    Ok(inventory)
 }
 
 /// Reads at one revision, if asked to, as often as it takes; DEK sources are unwrapped but once.
@@ -112,11 +93,10 @@ async fn read_whole(
     session: &Session,
     scope: &Scope,
     depth: Depth,
-    kept: fn() -> Kept,
     one_revision: bool,
 ) -> Result<Read, SurveyError> {
     for _ in 0..TRIES {
-        match read_once(session, scope, depth, kept(), one_revision).await {
+        match read_once(session, scope, depth, one_revision).await {
             Err(
                 SurveyError::Store(StoreError::Compacted { revision })
                 | SurveyError::Area(AreaError::Store(StoreError::Compacted { revision })),
@@ -136,7 +116,6 @@ async fn read_once(
     session: &Session,
     scope: &Scope,
     depth: Depth,
-    kept: Kept,
     one_revision: bool,
 ) -> Result<Read, SurveyError> {
     let pinned = if one_revision {
@@ -146,7 +125,7 @@ async fn read_once(
     };
     let revisions: Vec<_> = pinned.iter().map(|pin| pin.revision).collect();
     let areas = session.areas_at(&revisions, scope.resources()).await?;
-    let mut survey = Survey::new(session, &areas, depth, kept, revisions);
+    let mut survey = Survey::new(session, &areas, depth, revisions);
     let progress = Progress::start("reading", session.quiet);
     for area in areas.iter() {
         if let Some(path) = scope.path(area) {
@@ -163,8 +142,8 @@ async fn read_once(
     survey.finish().await
 }
 
-/// An inventory, which type of DEK source the newest values under the current key ids have, and what was kept.
-type Read = (Inventory, BTreeMap<KmsName, DekSourceType>, Kept);
+/// An inventory, and which type of DEK source the newest values under the current key ids have.
+type Read = (Inventory, BTreeMap<KmsName, DekSourceType>);
 
 /// A moment of a store.
 #[derive(Debug, Clone, Copy, Default)]

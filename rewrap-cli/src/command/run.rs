@@ -19,7 +19,7 @@ use crate::{
     scope::Scope,
     session::Session,
     stopped::Silence,
-    survey::survey_before_run,
+    survey::{Depth, survey},
 };
 
 mod checkpoint;
@@ -62,8 +62,8 @@ async fn rewrap(args: RunArgs, metrics: Option<&MetricsFile>) -> Result<Exit, Co
         options.only_keys = Some(OnlyKeys::read(path)?);
     }
     let state = RunState::new(args.proof.assume_converged);
-    let (inventory, kept) = survey_before_run(&mut session, &options.scope).await?;
-    state.first_look(&inventory, kept);
+    let inventory = survey(&mut session, &options.scope, Depth::Opened).await?;
+    state.first_look(&inventory);
     if let Some(checkpoint) = &mut checkpoint {
         checkpoint.resume(&state);
     }

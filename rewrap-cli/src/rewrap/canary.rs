@@ -137,7 +137,6 @@ impl Rewrap<'_> {
             .await;
         match put {
             Ok(Put::Done { revision }) => {
-                self.state.kept().forget(area.store, &record.key);
                 trail.after(record, keys, revision, "rewritten").await?;
                 Ok(Some(revision))
             }

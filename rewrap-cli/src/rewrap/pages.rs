@@ -50,7 +50,7 @@ impl Rewrap<'_> {
         Ok(PassEnd::Finished)
     }
 
-    /// Opens everything of an area, until nobody wants more: what the first look kept of it, or what etcd has.
+    /// Opens everything of an area, until nobody wants more.
     async fn read(
         &self,
         area: &Area,
@@ -59,22 +59,11 @@ impl Rewrap<'_> {
         from: Option<String>,
         pages: mpsc::Sender<(u64, OpenedPage)>,
     ) -> Result<(), StoreError> {
-        let kept = self.state.kept().take(area.store, path);
-        let kept = kept.filter(|_| from.is_none());
-        let mut scan = kept.is_none().then(|| {
-            let scan = Scan::new(&self.session.stores[area.store].store, path);
-            match from {
-                Some(from) => scan.starting_at(&key_after(from.as_bytes())),
-                None => scan,
-            }
-        });
-        let mut kept = kept.unwrap_or_default().into_iter();
-        loop {
-            let records = match &mut scan {
-                Some(scan) => scan.next().await?,
-                None => kept.next(),
-            };
-            let Some(records) = records else { break };
+        let mut scan = Scan::new(&self.session.stores[area.store].store, path);
+        if let Some(from) = from {
+            scan = scan.starting_at(&key_after(from.as_bytes()));
+        }
+        while let Some(records) = scan.next().await? {
             let last_key = records.last().map(|last| last.key.clone());
             let number = self
                 .state
@@ -94,9 +83,7 @@ impl Rewrap<'_> {
                 let outcomes = self.session.keys.open_all(rule, &values).await;
                 page.extend(some.into_iter().zip(outcomes));
                 tokio::task::yield_now().await;
-                if let Some(scan) = &mut scan {
-                    scan.go_on();
-                }
+                scan.go_on();
             }
             page.sort_by_cached_key(|(_, outcome)| !leaks_most(area, outcome));
             if pages.send((number, page)).await.is_err() {

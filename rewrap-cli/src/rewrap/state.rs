@@ -24,7 +24,6 @@ use crate::{
     keys::{Keys, WriteDekError},
     progress::Figures,
     stored::{KmsName, WriteDek},
-    survey::Kept,
 };
 
 /// A DEK source to write with, or why none could be made. A failure stands for all who waited for it:
@@ -48,8 +47,6 @@ pub struct RunState {
     failures: RefCell<Failures>,
     /// How far the pass has come.
     front: RefCell<Front>,
-    /// What the first look read, for the first pass.
-    kept: RefCell<Kept>,
     /// Where the next pass begins, if not at the beginning.
     resume: RefCell<Option<Cut>>,
     /// What the runs took that this one resumes, and how long they wrote.
@@ -91,15 +88,13 @@ impl RunState {
             ramp: Ramp::default(),
             failures: RefCell::default(),
             front: RefCell::default(),
-            kept: RefCell::default(),
             resume: RefCell::default(),
             before: Cell::default(),
         }
     }
 
-    /// What the first look at the store found, which is all that a run with nothing to do reports, and what it kept.
-    pub fn first_look(&self, inventory: &Inventory, kept: Kept) {
-        self.kept.replace(kept);
+    /// What the first look at the store found: all that a run with nothing to do reports.
+    pub fn first_look(&self, inventory: &Inventory) {
         let mut report = self.report.borrow_mut();
         report.passes += 1;
         report.total = inventory
@@ -145,10 +140,6 @@ impl RunState {
         if let Some(recent) = self.recent.borrow_mut().get_mut(store) {
             recent.mark(revision, tokio::time::Instant::now());
         }
-    }
-
-    pub(super) fn kept(&self) -> RefMut<'_, Kept> {
-        self.kept.borrow_mut()
     }
 
     pub(super) fn ramp(&self) -> &Ramp {

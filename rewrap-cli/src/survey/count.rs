@@ -15,7 +15,6 @@ use super::{
     Depth, Pin, Read, SurveyError,
     cluster::{identity, seen},
     document::object_state,
-    kept::Kept,
     kinds::Kinds,
     sources::{Sources, coverage},
     tally::Tally,
@@ -63,17 +62,10 @@ pub(super) struct Survey<'a> {
     read: Vec<u64>,
     /// Under the current key id: the newest value's revision and kind of DEK source.
     newest: BTreeMap<KmsName, (i64, DekSourceType)>,
-    kept: Kept,
 }
 
 impl<'a> Survey<'a> {
-    pub(super) fn new(
-        session: &'a Session,
-        areas: &Areas,
-        depth: Depth,
-        kept: Kept,
-        pinned: Vec<i64>,
-    ) -> Self {
+    pub(super) fn new(session: &'a Session, areas: &Areas, depth: Depth, pinned: Vec<i64>) -> Self {
         Self {
             session,
             depth,
@@ -86,7 +78,6 @@ impl<'a> Survey<'a> {
             read: vec![0; pinned.len()],
             pinned,
             newest: BTreeMap::new(),
-            kept,
         }
     }
 
@@ -114,11 +105,9 @@ impl<'a> Survey<'a> {
                 let mut tally = Tally::default();
                 let mut scan = Scan::new(&store.store, path).at_revision(self.pinned[area.store]);
                 let at_once = opened_at_once(rule);
-                self.kept.begin_area();
                 while let Some(records) = scan.next().await? {
                     progress.advance(records.len() as u64);
                     self.read[area.store] += records.len() as u64;
-                    self.kept.add(&records);
                     let records = self.without_odd_keys(records, area, &mut tally);
                     for some in records.chunks(JUDGED_AT_ONCE) {
                         for few in some.chunks(at_once) {
@@ -136,10 +125,8 @@ impl<'a> Survey<'a> {
                 }
                 let covered = self.session.config.rule(resource).is_some();
                 let rule = (&**rule, covered);
-                let row = tally.into_row(area, resource, &store.name, rule, revision);
-                self.kept
-                    .end_area(area.store, path, row.current < row.total);
-                self.resources.push(row);
+                self.resources
+                    .push(tally.into_row(area, resource, &store.name, rule, revision));
             }
         }
         Ok(())
@@ -299,7 +286,6 @@ impl<'a> Survey<'a> {
             kinds,
             revisions,
             newest,
-            kept,
             ..
         } = self;
         let mut stores = Vec::new();
@@ -341,7 +327,6 @@ impl<'a> Survey<'a> {
                 .into_iter()
                 .map(|(name, (_, kind))| (name, kind))
                 .collect(),
-            kept,
         ))
     }
 }
