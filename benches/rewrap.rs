@@ -5,10 +5,16 @@
 //! number of transactions in flight, in turn. The bare loop has everything in memory; `run` reads,
 //! opens, judges, seals, checks and counts besides.
 //!
+//! etcd and its client share the cores, or each has a half of them. Where they share, and there are few,
+//! etcd answers the later for everything that its client works between two writes.
+//!
 //! 10,000 objects, with as many in flight as a polite run has and as `--max` has; and as many objects as
-//! `RINGFENCE_BENCH_OBJECTS` says besides, with those of `--max`: then the CPU time that `run` takes for
-//! an object is compared too. `RINGFENCE_BENCH_PAIRS` is the number of pairs for these, 7 without it.
+//! `RINGFENCE_BENCH_OBJECTS` says besides, with those of `--max` and each on cores of its own: then the CPU
+//! time that `run` takes for an object is compared too. `RINGFENCE_BENCH_PAIRS` is the number of pairs for
+//! these, 7 without it.
 
+#[path = "rewrap/cores.rs"]
+mod cores;
 #[path = "rewrap/cpu.rs"]
 mod cpu;
 #[path = "support/etcd.rs"]
@@ -24,21 +30,16 @@ mod secret;
 #[path = "support/target.rs"]
 mod target;
 
-use std::{
-    env,
-    error::Error,
-    fs,
-    path::Path,
-    process::{Command, Stdio},
-};
+use std::{env, error::Error, fs, path::Path, process::Stdio};
 
+use cores::Cores;
 use cpu::{Whose, cpu_time};
 use etcd::Etcd;
 use objects::Objects;
 use pairs::Ratio;
 use plugin::Plugin;
 use rewrap_cli::store::{Store, StoreConfig};
-use tokio::task::spawn_blocking;
+use tokio::process::Command;
 use zeroizing_alloc::ZeroAlloc;
 
 /// The one of the real program: the bare side wipes what it frees too.
@@ -58,9 +59,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
         Err(_) => None,
     };
     let pairs = env::var("RINGFENCE_BENCH_PAIRS").map_or(Ok(PAIRS), |text| text.parse())?;
-    let few = compare(FEW, &[POLITE, MAX], PAIRS).await?;
+    compare(FEW, &[POLITE, MAX], PAIRS, Cores::Shared).await?;
+    let few = compare(FEW, &[POLITE, MAX], PAIRS, Cores::Apart).await?;
     if let Some(count) = many {
-        let many = compare(count, &[MAX], pairs).await?;
+        let many = compare(count, &[MAX], pairs, Cores::Apart).await?;
         target::report(
             &format!("run, CPU time per object of {count}, times that of {FEW}"),
             many / few,
@@ -71,9 +73,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// Gives the CPU time that `run` takes for an object, with the last number in flight.
-async fn compare(count: usize, in_flight: &[usize], turns: usize) -> Result<f64, Box<dyn Error>> {
+async fn compare(
+    count: usize,
+    in_flight: &[usize],
+    turns: usize,
+    cores: Cores,
+) -> Result<f64, Box<dyn Error>> {
     const LIMIT: f64 = 0.9;
-    let etcd = Etcd::start()?;
+    let (etcd, _confined) = cores.start(Etcd::start)?;
     let plugin = Plugin::start()?;
     let folder = tempfile::tempdir()?;
     let config = folder.path().join("encryption.yaml");
@@ -84,7 +91,10 @@ async fn compare(count: usize, in_flight: &[usize], turns: usize) -> Result<f64,
     run(&etcd, &config, count, MAX).await?;
     let current = objects.values().await?;
     let size = objects::SIZE;
-    println!("{count} Secrets of {size} B, aescbc -> kms v2; objects per second while writing");
+    let told = cores.told();
+    println!(
+        "{count} Secrets of {size} B, aescbc -> kms v2{told}; objects per second while writing"
+    );
     println!("in flight  pair       run  bare loop    CPU of run  of bare loop");
     let mut time = 0.0;
     for &in_flight in in_flight {
@@ -113,11 +123,13 @@ async fn compare(count: usize, in_flight: &[usize], turns: usize) -> Result<f64,
         }
         let ratio = Ratio::of(&pairs);
         println!(
-            "run, {in_flight} in flight: {ratio}, {:.0}/s / {:.0}/s",
+            "run, {in_flight} in flight{told}: {ratio}, {:.0}/s / {:.0}/s",
             ratio.ours, ratio.bare
         );
         target::report(
-            &format!("run of {count}, {in_flight} in flight, times a bare compare-and-swap loop"),
+            &format!(
+                "run of {count}, {in_flight} in flight{told}, times a bare compare-and-swap loop"
+            ),
             ratio.median,
             LIMIT..,
         );
@@ -150,7 +162,7 @@ async fn run(
         .arg(config)
         .stdin(Stdio::null());
     let before = cpu_time(Whose::Children)?;
-    let output = spawn_blocking(move || command.output()).await??;
+    let output = command.output().await?;
     let time = (cpu_time(Whose::Children)? - before) / count as f64;
     let report: serde_json::Value =
         serde_json::from_slice(&output.stdout).map_err(|_| format!("rewrap run: {output:?}"))?;
